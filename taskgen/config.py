@@ -1,0 +1,77 @@
+"""Configuration files: TOML into frozen dataclasses, strictly.
+
+Unknown keys are errors, with the nearest known key as a suggestion. A file is read whole or not at
+all: nothing is changed by a bad one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from taskgen.errors import ConfigError
+
+T = TypeVar("T")
+
+#: Put ``__pydantic_config__ = STRICT`` into each dataclass that a file is read into.
+STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    :raises ConfigError: if it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def convert(data: Mapping[str, Any], cls: type[T], *, source: str) -> T:
+    """Make a ``cls``, a dataclass, from plain data.
+
+    :param source: where the data come from, for the error message.
+    :raises ConfigError: naming the first key that is wrong, its value, and what is allowed.
+    """
+    try:
+        return TypeAdapter(cls).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise ConfigError(
+                f"{source}: unknown key '{path}'", hint=_suggestion(cls, first["loc"])
+            ) from error
+        if first["type"] in ("missing", "missing_argument"):
+            raise ConfigError(f"{source}: key '{path}' is missing") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{source}: {path} = {first['input']!r}: {reason}") from error
+
+
+def load(path: Path, cls: type[T]) -> T:
+    """Read a TOML file into a frozen dataclass.
+
+    :raises ConfigError: naming the file and the key.
+    """
+    return convert(read_toml(path), cls, source=str(path))
+
+
+def _suggestion(cls: Any, location: tuple[int | str, ...]) -> str | None:
+    *parents, unknown = (str(part) for part in location)
+    for parent in parents:
+        types = {f.name: f.type for f in fields(cls)} if is_dataclass(cls) else {}
+        cls = types.get(parent)
+    if not is_dataclass(cls):
+        return None
+    known = [f.name for f in fields(cls)]
+    near = difflib.get_close_matches(unknown, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"

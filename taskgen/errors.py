@@ -1,0 +1,143 @@
+"""Every error that Taskgen raises on purpose.
+
+::
+
+    TaskgenError
+     ├── SetupError                    found before anything was created; exit status 2
+     │    ├── ConfigError              configuration, profile or network file
+     │    ├── TaskSetError             a task or a task-set
+     │    ├── BinaryError              a task binary is missing or does not fit the target
+     │    └── HostError                this host lacks something, or something is in the way
+     │         ├── PrivilegeError      root is needed
+     │         ├── MissingToolError    a program or a device is missing
+     │         ├── NamespaceBusyError  a live engine, or somebody else, has the namespace
+     │         └── SubnetInUseError    the fleet's subnet meets one of the host's
+     ├── StateError                    a call that the object's state does not allow
+     ├── ProtocolError                 the Taskloader protocol was broken
+     │    ├── LocalProtocolError       by us: a bug, or a value that cannot go on the wire
+     │    └── RemoteProtocolError      by the other side
+     ├── SessionError                  one connection to a target
+     │    ├── ConnectionLostError      the other side closed, reset or went silent
+     │    └── SessionTimeoutError      no answer within the limit
+     └── MachineError                  one machine
+          ├── LaunchError              QEMU did not start
+          ├── BootError                QEMU runs, but the guest did not become ready
+          └── MachineDiedError         QEMU ended by itself
+
+A message says what happened and to which machine, run or file; ``hint`` says what to do about it.
+Causes are kept with ``raise … from``.
+"""
+
+from __future__ import annotations
+
+
+class TaskgenError(Exception):
+    """Root of all errors of Taskgen.
+
+    :param message: what happened, and to what; one line.
+    :param hint: what the user can do about it; one line, or ``None`` if nothing is known.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class SetupError(TaskgenError):
+    """Something is wrong with the input or with the host; nothing was created."""
+
+
+class ConfigError(SetupError):
+    """A configuration, profile or network file cannot be used."""
+
+
+class TaskSetError(SetupError):
+    """A task or a task-set is not valid."""
+
+
+class BinaryError(SetupError):
+    """A task binary is missing, or it does not fit the target."""
+
+
+class HostError(SetupError):
+    """This host lacks something that is needed, or something is in the way."""
+
+
+class PrivilegeError(HostError):
+    """The operation needs root."""
+
+
+class MissingToolError(HostError):
+    """A program, a kernel feature or a device is missing."""
+
+
+class NamespaceBusyError(HostError):
+    """The network namespace belongs to a live engine or to somebody else."""
+
+
+class SubnetInUseError(HostError):
+    """The subnet of the fleet overlaps with an address or a route of the host."""
+
+
+class StateError(TaskgenError):
+    """A call came in a state that does not allow it.
+
+    :param state: the state that the object is in.
+    :param required: the states that the call needs.
+    """
+
+    def __init__(self, message: str, *, state: str, required: str) -> None:
+        super().__init__(f"{message}: state is {state}, needs {required}")
+        self.state = state
+        self.required = required
+
+
+class ProtocolError(TaskgenError):
+    """The Taskloader protocol was broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We broke the protocol: a bug of ours, or a value that cannot go on the wire."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The other side broke the protocol."""
+
+
+class SessionError(TaskgenError):
+    """A connection to a target failed."""
+
+
+class ConnectionLostError(SessionError):
+    """The other side closed or reset the connection, or went silent."""
+
+
+class SessionTimeoutError(SessionError):
+    """The other side gave no answer within the limit."""
+
+
+class MachineError(TaskgenError):
+    """Something happened to a machine.
+
+    :param console: the last lines of its console, as far as there are any.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, console: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.console = console
+
+
+class LaunchError(MachineError):
+    """QEMU did not start."""
+
+
+class BootError(MachineError):
+    """QEMU runs, but the guest did not become ready in time."""
+
+
+class MachineDiedError(MachineError):
+    """QEMU ended without having been asked to."""

@@ -1,0 +1,1 @@
+"""What happens in a guest, and who is told of it."""
