@@ -122,3 +122,54 @@ class Target(Protocol):
 
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """Carry out one run. Failures are outcomes, not exceptions; cancellation stops the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How far the runs of a queue are.
+
+    :ivar total: variants in all; ``None`` where a task-set cannot tell.
+    :ivar queued: variants that wait; ``None`` where ``total`` is.
+    :ivar running: variants that a target carries out now.
+    :ivar done: variants that have a result.
+    :ivar bad: variants that were given up.
+    :ivar failed_attempts: attempts without a result, those included that were made good later.
+    """
+
+    total: int | None
+    queued: int | None
+    running: int
+    done: int
+    bad: int
+    failed_attempts: int
+
+    @property
+    def left(self) -> int | None:
+        """Variants without a result that are not given up; ``None`` where that is unknown."""
+        return None if self.queued is None else self.queued + self.running
+
+
+class RunQueue(Protocol):
+    """Holds the runs that are to be carried out, and what became of them."""
+
+    @property
+    def counts(self) -> Counts: ...
+
+    @property
+    def backlog(self) -> int:
+        """Runs that are not through, as far as they can be counted; 0 only if there are none."""
+
+    async def claim(self, target: Target) -> Run | None:
+        """The next run that fits ``target``; ``None`` if there is none now."""
+
+    async def settle(self, run: Run) -> Sequence[Outcome]:
+        """Keep ``run.outcome`` and release the claim.
+
+        :returns: if the variant was thereby given up, the outcomes of its attempts; else nothing.
+        """
+
+    async def push_back(self, run: Run) -> None:
+        """Release the claim on a run that was not carried out; it will be claimed again."""
+
+    async def changed(self) -> None:
+        """Wait until there may be something new to claim, or nothing more to wait for."""

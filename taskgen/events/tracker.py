@@ -1,0 +1,201 @@
+"""Puts activations together from the events of one run, and knows when the run is over. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskgen.events.model import EXITS, Activation, Event, EventType
+
+#: µs in a millisecond: the protocol's keys are in ms, activations in µs.
+MS = 1000
+
+
+@dataclass(slots=True)
+class _Raw:
+    """An activation on the guest's own clock."""
+
+    number: int
+    tick: int
+    told_release_us: int | None
+    start_us: int | None = None
+    end_us: int | None = None
+    cpu_us: int | None = None
+    exit: str = ""
+
+
+@dataclass(slots=True)
+class _Task:
+    """What is known of one task while its run goes on."""
+
+    keys: Mapping[str, Any]
+    activations: list[_Raw] = field(default_factory=list)
+    open: _Raw | None = None
+    ticks: int = 0  # releases used up; a kill by the next release uses up one more
+    done: bool = False
+
+    @property
+    def wanted(self) -> int:
+        """Activations that the task will have; 0: it never ends."""
+        number = int(self.keys["numberofjobs"])
+        # A period of 0 releases once, however many activations are asked for.
+        return number if self.keys["period"] else 1
+
+    def due_us(self, tick: int) -> int:
+        """Release ``tick`` (from 1), µs after ``START``: the first comes one period after it."""
+        return MS * (int(self.keys["offset"]) + tick * int(self.keys["period"]))
+
+    def release(self, event: Event) -> _Raw:
+        """The next activation, released by ``event``."""
+        self.ticks += 1
+        raw = _Raw(
+            number=len(self.activations) + 1, tick=self.ticks, told_release_us=event.release_us
+        )
+        self.activations.append(raw)
+        return raw
+
+    def finished(self, raw: _Raw, base_us: int) -> Activation:
+        """``raw`` on a clock that is 0 at ``base_us`` of the guest's."""
+
+        def rebased(instant_us: int | None) -> int | None:
+            return None if instant_us is None else instant_us - base_us
+
+        told = rebased(raw.told_release_us)
+        release_us = self.due_us(raw.tick) if told is None else told
+        relative_ms = int(self.keys.get("deadline") or 0) or int(self.keys["period"])
+        return Activation(
+            task_id=int(self.keys["id"]),
+            pkg=str(self.keys["pkg"]),
+            number=raw.number,
+            release_us=release_us,
+            start_us=rebased(raw.start_us),
+            end_us=rebased(raw.end_us),
+            deadline_us=release_us + MS * relative_ms if relative_ms else None,
+            cpu_us=raw.cpu_us,
+            exit=raw.exit,
+        )
+
+
+@dataclass(slots=True)
+class RunTracker:
+    """Follows one run.
+
+    An event that does not fit (unknown type, unknown task, an exit without a start, ``JOBS_DONE``
+    too early) is noted in :attr:`problems` and marks the run as bad; the events beside it count.
+
+    :ivar tasks: the tasks of the variant that runs.
+    :ivar problems: what did not fit, for people.
+    """
+
+    tasks: Sequence[Mapping[str, Any]]
+    problems: list[str] = field(default_factory=list)
+    _state: dict[int, _Task] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._state = {int(task["id"]): _Task(task) for task in self.tasks}
+
+    @property
+    def done(self) -> bool:
+        """Whether every task has said ``JOBS_DONE``; one that never ends never says it."""
+        return all(task.done for task in self._state.values())
+
+    @property
+    def waiting_for(self) -> list[int]:
+        """Ids of the tasks that have not said ``JOBS_DONE``."""
+        return [number for number, task in self._state.items() if not task.done]
+
+    def feed(self, event: Event) -> None:
+        """Take the next event of the run."""
+        task = self._state.get(event.task_id)
+        if task is None:
+            self.problems.append(f"{event.type} of task {event.task_id}, which is not in the set")
+        elif event.type == EventType.START:
+            self._begin(task, event)
+        elif event.type in EXITS:
+            self._end(task, event)
+        elif event.type == EventType.NOT_SCHEDULED:
+            raw = task.release(event)
+            raw.end_us, raw.exit = event.at_us, event.type
+        elif event.type == EventType.JOBS_DONE:
+            self._jobs_done(task, event)
+        else:
+            self.problems.append(f"unknown event type {event.type!r} of task {event.task_id}")
+
+    def activations(self) -> tuple[Activation, ...]:
+        """All activations so far, by their release; those still open have no end."""
+        base_us = self._base_us()
+        built = [
+            task.finished(raw, base_us) for task in self._state.values() for raw in task.activations
+        ]
+        return tuple(sorted(built, key=lambda a: (a.release_us, a.task_id, a.number)))
+
+    def _begin(self, task: _Task, event: Event) -> None:
+        if task.open:
+            self.problems.append(f"second START of task {event.task_id} without an exit between")
+        if task.done:
+            self.problems.append(f"START of task {event.task_id} after its JOBS_DONE")
+        task.open = task.release(event)
+        task.open.start_us = event.at_us
+
+    def _end(self, task: _Task, event: Event) -> None:
+        if not task.open:
+            self.problems.append(f"{event.type} of task {event.task_id} without a START")
+            return
+        task.open.end_us, task.open.cpu_us = event.at_us, event.cpu_us
+        task.open.exit = event.type
+        task.open = None
+        if event.type == EventType.EXIT_PERIOD:
+            task.ticks += 1  # the release that killed it starts nothing
+
+    def _jobs_done(self, task: _Task, event: Event) -> None:
+        started = len(task.activations)
+        if task.done:
+            self.problems.append(f"second JOBS_DONE of task {event.task_id}")
+        elif task.open or not task.wanted or started < task.wanted:
+            wanted = task.wanted or "endlessly many"
+            self.problems.append(
+                f"JOBS_DONE of task {event.task_id} after {started - bool(task.open)} of {wanted}"
+                " activations"
+            )
+        task.done = True
+
+    def _base_us(self) -> int:
+        """The guest's clock at ``START``.
+
+        A release that the guest told fixes it exactly. Without one, the earliest start is taken to
+        have been punctual: then response times are short by that start's own latency.
+        """
+        exact = (
+            raw.told_release_us - task.due_us(raw.tick)
+            for task in self._state.values()
+            for raw in task.activations
+            if raw.told_release_us is not None
+        )
+        nearly = (
+            began - task.due_us(raw.tick)
+            for task in self._state.values()
+            for raw in task.activations
+            if (began := raw.end_us if raw.start_us is None else raw.start_us) is not None
+        )
+        base_us = min(exact, default=None)
+        return min(nearly, default=0) if base_us is None else base_us
+
+
+def time_limit_s(tasks: Sequence[Mapping[str, Any]], *, margin: float, slack_s: float) -> float:
+    """Seconds that a run may take, from its own periods, activations, offsets and critical times.
+
+    In the worst case each activation is killed by the next release, which then starts nothing
+    (protocol): ``n`` activations use up ``2 n`` periods. A task without a period ends by its
+    critical time; one that has neither is given its slack only.
+
+    :param margin: factor on that; an emulator is slower than the clock of its guest.
+    :param slack_s: seconds added.
+    """
+    longest_ms = 0
+    for task in tasks:
+        period, offset = int(task["period"]), int(task["offset"])
+        activations = int(task["numberofjobs"]) if period else 1
+        critical = int(task.get("criticaltime") or 0)
+        longest_ms = max(longest_ms, offset + (2 * activations + 1) * period + critical)
+    return longest_ms / 1000 * margin + slack_s

@@ -1,0 +1,74 @@
+"""Short ways to make the values that unit tests need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskgen.events.model import Activation, Event
+from taskgen.interfaces import FailureClass, Outcome, Run, SessionSettings
+
+
+def task(number: int = 1, **keys: Any) -> dict[str, Any]:
+    """A task with every key that the tracker looks at."""
+    defaults = {"pkg": "hey", "numberofjobs": 1, "period": 100, "offset": 0, "criticaltime": 0}
+    return {"id": number, **defaults, **keys}
+
+
+def event(kind: str, task_id: int = 1, at_us: int = 0, **keys: Any) -> Event:
+    """An event of a guest that tells microseconds."""
+    return Event(type=kind, task_id=task_id, time_stamp_ms=at_us // 1000, time_us=at_us, **keys)
+
+
+@dataclass(frozen=True)
+class FakeVariant:
+    """A variant with nothing behind it."""
+
+    index: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[Mapping[str, Any], ...] = (task(),)
+
+    def description(self) -> bytes:
+        return b"<taskset></taskset>"
+
+
+@dataclass(frozen=True)
+class FakeVariants:
+    """So many variants."""
+
+    count: int | None = 3
+    length: int = 3
+
+    def __iter__(self) -> Any:
+        return (FakeVariant(index) for index in range(self.length))
+
+
+def run(index: int = 0, attempt: int = 1, **keys: Any) -> Run:
+    return Run(
+        id=f"job-{index}-{attempt}",
+        job_id="job",
+        variant=keys.pop("variant", FakeVariant(index)),
+        attempt=attempt,
+        settings=SessionSettings(),
+        **keys,
+    )
+
+
+def outcome(failure: FailureClass | None = None, **keys: Any) -> Outcome:
+    return Outcome(target=keys.pop("target", "taskgen-1"), failure=failure, **keys)
+
+
+def activation(**keys: Any) -> Activation:
+    values: dict[str, Any] = {
+        "task_id": 1,
+        "pkg": "hey",
+        "number": 1,
+        "release_us": 100_000,
+        "start_us": 100_050,
+        "end_us": 101_000,
+        "deadline_us": 200_000,
+        "cpu_us": 900,
+        "exit": "EXIT",
+    }
+    return Activation(**{**values, **keys})
