@@ -1,0 +1,188 @@
+"""Keeps as many machines as the plan says, each with a worker that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from taskgen.errors import MachineError
+from taskgen.fleet import SERVING, STARTING, Abandon, Action, Launch, Member, Retire, plan
+from taskgen.interfaces import RunQueue, Target
+from taskgen.lifecycle import MachineState
+from taskgen.waiting import first_of
+
+log = logging.getLogger(__name__)
+
+#: Boots that fail in a row, with no machine serving, before the fleet gives up: the image is at
+#: fault then, or the host.
+BOOT_FAILURES = 3
+
+#: Seconds between two boots where one after the other fails.
+LONGEST_REST_S = 60.0
+
+
+class PooledMachine(Target, Protocol):
+    """A machine, as far as the pool deals with it."""
+
+    @property
+    def state(self) -> MachineState: ...
+
+    async def start(self) -> None:
+        """Launch it and wait until it is ready.
+
+        :raises MachineError: if that fails; :meth:`stop` is still needed.
+        """
+
+    async def stop(self) -> None:
+        """Stop it and release all that it holds, whatever state it is in."""
+
+
+@dataclass(slots=True)
+class _Member:
+    machine: PooledMachine
+    retire: asyncio.Event = field(default_factory=asyncio.Event)
+    life: asyncio.Task[None] | None = None
+
+
+class Pool:
+    """The machines of one fleet.
+
+    :param make: makes the machine of a slot; acquires nothing yet.
+    :param serve: gives runs to a machine until it should go; the engine's.
+    :param queue: says how many runs are left.
+    :param slots: machines that the network can hold.
+    :param limit: machines wanted at most.
+    :param boots_at_once: machines that may be starting at the same time.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], PooledMachine],
+        serve: Callable[[Target, asyncio.Event], Awaitable[None]],
+        queue: RunQueue,
+        *,
+        slots: int,
+        limit: int,
+        boots_at_once: int,
+    ) -> None:
+        self._make = make
+        self._serve = serve
+        self._queue = queue
+        self._slots = slots
+        self._limit = limit
+        self._boots_at_once = boots_at_once
+        self._members: dict[int, _Member] = {}
+        self._replan = asyncio.Event()
+        self._draining = False
+        self._failures = 0  # boots that failed in a row
+        self._resting = False  # after a failed boot, no other is tried at once
+
+    @property
+    def limit(self) -> int:
+        """Machines wanted at most; may be set at any time."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"the number of machines must be at least 1, not {limit}")
+        self._limit = limit
+        self._replan.set()
+
+    @property
+    def machines(self) -> dict[int, PooledMachine]:
+        """The machines that exist, by slot."""
+        return {slot: member.machine for slot, member in self._members.items()}
+
+    def drain(self) -> None:
+        """Launch nothing more; machines that are not ready yet stop, others finish their run."""
+        self._draining = True
+        self._replan.set()
+
+    async def run(self) -> None:
+        """Keep the fleet as planned until there is nothing left to do and all machines are gone.
+
+        :raises MachineError: if boots keep failing and no machine serves.
+        """
+        try:
+            async with asyncio.TaskGroup() as lives:
+                while self._members or (self._queue.backlog and not self._draining):
+                    self._replan.clear()
+                    for action in self._plan():
+                        self._carry_out(action, lives)
+                    await first_of(self._replan.wait(), self._queue.changed())
+        except* MachineError as group:
+            raise group.exceptions[0] from None
+
+    def _plan(self) -> list[Action]:
+        members = {
+            slot: Member(member.machine.state, member.retire.is_set())
+            for slot, member in self._members.items()
+        }
+        if self._draining:
+            return [
+                Abandon(slot) if member.state in STARTING else Retire(slot)
+                for slot, member in members.items()
+                if not member.retiring
+            ]
+        return plan(
+            limit=self._limit,
+            slots=self._slots,
+            backlog=self._queue.backlog,
+            boots_at_once=0 if self._resting else self._boots_at_once,
+            members=members,
+        )
+
+    def _carry_out(self, action: Action, lives: asyncio.TaskGroup) -> None:
+        match action:
+            case Launch(slot):
+                member = self._members[slot] = _Member(self._make(slot))
+                member.life = lives.create_task(self._live(slot, member), name=f"machine {slot}")
+            case Retire(slot):
+                self._members[slot].retire.set()
+            case Abandon(slot):
+                member = self._members[slot]
+                member.retire.set()
+                # One that has not begun to start sees that it should retire, and does not begin.
+                if member.life and member.machine.state is not MachineState.NEW:
+                    member.life.cancel()
+
+    async def _live(self, slot: int, member: _Member) -> None:
+        """One machine, from its launch to its end."""
+        machine = member.machine
+        try:
+            if member.retire.is_set():
+                return
+            try:
+                await machine.start()
+                self._failures = 0
+                self._replan.set()  # another may boot
+                await self._serve(machine, member.retire)
+            finally:
+                await asyncio.shield(machine.stop())
+        except MachineError as error:
+            self._failed(error)
+        finally:
+            del self._members[slot]
+            self._replan.set()
+
+    def _failed(self, error: MachineError) -> None:
+        """A boot failed: rest, then try again, unless that is pointless.
+
+        :raises MachineError: ``error``, if no machine serves and the last boots all failed.
+        """
+        self._failures += 1
+        serving = any(m.machine.state in SERVING for m in self._members.values())
+        if self._failures >= BOOT_FAILURES and not serving:
+            raise error
+        rest_s = min(2.0**self._failures, LONGEST_REST_S)
+        log.warning("%s; trying again in %d s", error, rest_s)
+        self._resting = True
+        asyncio.get_running_loop().call_later(rest_s, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._replan.set()

@@ -1,0 +1,147 @@
+"""What a user can set, in a TOML file or by the environment.
+
+The file is the one that is named, else ``TASKGEN_CONFIG``, else :data:`SYSTEM_FILE` if it is there.
+``TASKGEN_<SECTION>__<KEY>``, as in ``TASKGEN_QEMU__ACCELERATOR=tcg``, goes before the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from taskgen.config import STRICT, convert, read_toml
+from taskgen.errors import ConfigError
+
+SYSTEM_FILE = Path("/etc/taskgen/taskgen.toml")
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """``[fleet]``
+
+    :ivar profile: the machine profile that is taken where none is named.
+    :ivar boots_at_once: machines that may be starting at the same time; 0: one for each core.
+    """
+
+    __pydantic_config__ = STRICT
+
+    profile: str = "linux-x86_64"
+    boots_at_once: int = 0
+
+    def __post_init__(self) -> None:
+        if self.boots_at_once < 0:
+            raise ValueError("boots_at_once must not be negative")
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """``[network]``
+
+    :ivar namespace: the fleet's network namespace; ``None``: one of the engine's own; empty: the
+        namespace in which Taskgen was started, which is the host's own as a rule.
+    :ivar file: the network's description; ``None``: ``network/network.toml`` of this installation.
+    """
+
+    __pydantic_config__ = STRICT
+
+    namespace: str | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class QemuSettings:
+    """``[qemu]``
+
+    :ivar accelerator: ``auto`` boots a machine to see whether KVM works.
+    :ivar user: the system user that QEMU runs as.
+    """
+
+    __pydantic_config__ = STRICT
+
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    user: str = "taskgen-qemu"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """``[run]``
+
+    :ivar tries: attempts for a variant whose failures are its own.
+    :ivar margin: factor on the time that a run can take by its own periods.
+    :ivar slack_s: seconds added to that.
+    """
+
+    __pydantic_config__ = STRICT
+
+    tries: int = 3
+    margin: float = 1.5
+    slack_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise ValueError("tries must be at least 1")
+        if self.margin < 1:
+            raise ValueError("margin must be at least 1")
+        if self.slack_s < 0:
+            raise ValueError("slack_s must not be negative")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set."""
+
+    __pydantic_config__ = STRICT
+
+    fleet: FleetSettings = field(default_factory=FleetSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    qemu: QemuSettings = field(default_factory=QemuSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+
+def load_settings(
+    path: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """Read the settings.
+
+    :param path: the file that the user named.
+    :raises ConfigError: naming the file or the variable, and the key.
+    """
+    named = path or (Path(chosen) if (chosen := environment.get("TASKGEN_CONFIG")) else None)
+    file = named or (SYSTEM_FILE if SYSTEM_FILE.is_file() else None)
+    data = read_toml(file) if file else {}
+    source = str(file) if file else "settings"
+    if file:
+        convert(data, Settings, source=source)  # so that an error names the right place
+    overridden = _override(data, environment)
+    return convert(data, Settings, source=f"environment ({', '.join(overridden)})")
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> list[str]:
+    """Put the environment's values into ``data``; returns the names of the variables."""
+    sections = {section.name for section in fields(Settings)}
+    used = []
+    for name, text in sorted(environment.items()):
+        section, separator, key = name.removeprefix("TASKGEN_").lower().partition("__")
+        if not name.startswith("TASKGEN_") or not separator:
+            continue
+        if section not in sections:
+            raise ConfigError(
+                f"{name}: there is no section '{section}'",
+                hint=f"sections: {', '.join(sorted(sections))}",
+            )
+        data.setdefault(section, {})[key] = _value(text)
+        used.append(name)
+    return used
+
+
+def _value(text: str) -> Any:
+    """A number or a truth value if it reads as one in TOML, else the text itself."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if isinstance(value, int | float | bool) else text
