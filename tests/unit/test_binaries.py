@@ -1,0 +1,65 @@
+"""A task binary is found in its order and must fit the target."""
+
+import struct
+
+import pytest
+
+from taskgen.binaries import Binaries, user_directories
+from taskgen.errors import BinaryError
+
+
+def elf(machine=62, bits=2, order=1):
+    return struct.pack("<4sBB10xHH", b"\x7fELF", bits, order, 2, machine) + b"\0" * 44
+
+
+def directory(path, **files):
+    path.mkdir()
+    for name, content in files.items():
+        (path / name).write_bytes(content)
+    return path
+
+
+def test_the_profile_goes_before_the_user(tmp_path):
+    first = directory(tmp_path / "profile", hey=elf())
+    second = directory(tmp_path / "mine", hey=b"rubbish", own=elf())
+    binaries = Binaries([first, second], "x86_64")
+    assert binaries.get("hey").path == first / "hey"
+    assert binaries.get("own").path == second / "own"
+
+
+def test_each_binary_of_a_variant_is_listed_once(tmp_path):
+    binaries = Binaries([directory(tmp_path / "bin", hey=elf(), pi=elf())], "x86_64")
+    found = binaries.of([{"pkg": "pi"}, {"pkg": "hey"}, {"pkg": "pi"}])
+    assert [binary.name for binary in found] == ["pi", "hey"]
+    assert found[0].sha256 == found[1].sha256
+
+
+def test_one_that_is_nowhere_is_named_with_the_places(tmp_path):
+    with pytest.raises(BinaryError, match=rf"no task binary 'hey' in {tmp_path} \(name its"):
+        Binaries([tmp_path], "x86_64").get("hey")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (elf(machine=40, bits=1), "hey: is for arm, the target is x86_64"),
+        (elf(machine=4242), "hey: is for ELF machine 4242, the target is x86_64"),
+        (elf(order=2), "the target is x86_64"),
+        (b"#!/bin/sh\n" + b" " * 60, "hey: not an ELF file"),
+        (b"\x7fELF", "hey: not an ELF file"),
+        (b"", "hey: not an ELF file"),
+    ],
+)
+def test_one_that_does_not_fit_is_refused(tmp_path, content, message):
+    binaries = Binaries([directory(tmp_path / "bin", hey=content)], "x86_64")
+    with pytest.raises(BinaryError, match=message):
+        binaries.get("hey")
+
+
+def test_the_users_directories_must_exist(tmp_path, monkeypatch):
+    monkeypatch.setenv("TASKGEN_BINARIES", f"{tmp_path}:{tmp_path}/missing")
+    with pytest.raises(BinaryError, match="missing: no such directory"):
+        user_directories(None)
+    assert user_directories(str(tmp_path)) == [tmp_path]
+    monkeypatch.delenv("TASKGEN_BINARIES")
+    assert user_directories(None) == []

@@ -1,0 +1,278 @@
+"""Engine and pool together, on machines without QEMU: nothing is lost, nothing is left."""
+
+import asyncio
+
+import pytest
+from values import FakeVariants, outcome
+
+from taskgen.engine import Engine
+from taskgen.errors import BootError
+from taskgen.events.dispatch import Dispatcher
+from taskgen.events.handler import EventHandler
+from taskgen.interfaces import FailureClass
+from taskgen.lifecycle import Lifecycle, MachineState
+from taskgen.pool import Pool
+from taskgen.queue.memory import Job, MemoryQueue
+
+
+class FakeMachine:
+    """Has a machine's life, and does what its world says."""
+
+    profile = "linux-x86_64"
+
+    def __init__(self, world, slot):
+        self.world = world
+        self.name = f"taskgen-{slot}"
+        self.life = Lifecycle(self.name)
+        self.usable = True
+
+    @property
+    def state(self):
+        return self.life.state
+
+    async def start(self):
+        self.life.to(MachineState.LAUNCHING)
+        self.life.to(MachineState.BOOTING)
+        self.world.booting += 1
+        self.world.most_booting = max(self.world.most_booting, self.world.booting)
+        try:
+            await self.world.boot()
+        finally:
+            self.world.booting -= 1
+        self.life.to(MachineState.READY)
+        self.world.served.append(self.name)
+
+    async def execute(self, run, emit):
+        self.life.to(MachineState.RUNNING)
+        result = await self.world.execute(self, run)
+        self.life.to(MachineState.READY if self.usable else MachineState.FAILED)
+        return result
+
+    async def stop(self):
+        self.life.to(MachineState.STOPPING)
+        await asyncio.sleep(0)
+        self.life.to(MachineState.STOPPED)
+        self.world.stopped += 1
+
+
+class World:
+    def __init__(self, variants=6, limit=3, boots_at_once=2):
+        self.made, self.stopped, self.booting, self.most_booting = 0, 0, 0, 0
+        self.served, self.results, self.told = [], [], []
+        self.queue = MemoryQueue()
+        self.queue.add(Job(FakeVariants(variants, variants)))
+        world = self
+
+        class Recorder(EventHandler):
+            def on_finish(self, run):
+                world.results.append((run.variant.index, run.outcome.failure))
+
+            def on_stop(self, run, reason):
+                world.told.append(("stop", run.variant.index))
+
+            def on_bad(self, run, attempts):
+                world.told.append(("bad", run.variant.index, len(attempts)))
+
+        self.engine = Engine(self.queue, [Dispatcher(Recorder())])
+        self.pool = Pool(
+            self.make,
+            self.engine.serve,
+            self.queue,
+            slots=8,
+            limit=limit,
+            boots_at_once=boots_at_once,
+        )
+
+    def make(self, slot):
+        self.made += 1
+        return FakeMachine(self, slot)
+
+    async def boot(self):
+        await asyncio.sleep(0)
+
+    async def execute(self, machine, run):
+        await asyncio.sleep(0)
+        return outcome(target=machine.name)
+
+    async def run(self):
+        try:
+            await asyncio.wait_for(self.pool.run(), 60)
+        finally:
+            await self.engine.close()
+            assert self.pool.machines == {}
+            assert self.stopped == self.made
+
+
+def good(world):
+    return sorted(index for index, failure in world.results if failure is None)
+
+
+def test_every_variant_has_one_result_and_every_machine_is_stopped():
+    async def main():
+        world = World()
+        await world.run()
+        assert good(world) == list(range(6))
+        assert world.queue.counts.done == 6
+        assert 1 <= world.made <= 3
+        assert world.most_booting <= 2
+
+    asyncio.run(main())
+
+
+def test_a_machine_that_dies_is_replaced_and_its_run_is_repeated():
+    class Dying(World):
+        deaths = 0
+
+        async def execute(self, machine, run):
+            if run.attempt == 1 and run.variant.index in (1, 4):
+                self.deaths += 1
+                machine.usable = False
+                return outcome(FailureClass.MACHINE)
+            return outcome()
+
+    async def main():
+        world = Dying(limit=1)
+        await world.run()
+        assert good(world) == list(range(6))
+        assert (world.deaths, world.made) == (2, 3)
+        assert world.queue.counts.failed_attempts == 2
+
+    asyncio.run(main())
+
+
+def test_a_variant_that_always_fails_is_given_up_and_the_others_go_on():
+    class Failing(World):
+        async def execute(self, machine, run):
+            return outcome(FailureClass.TASK if run.variant.index == 2 else None)
+
+    async def main():
+        world = Failing()
+        await world.run()
+        assert good(world) == [0, 1, 3, 4, 5]
+        assert world.told == [("bad", 2, 3)]
+        assert world.queue.counts.bad == 1
+
+    asyncio.run(main())
+
+
+def test_draining_finishes_what_is_running_and_leaves_the_rest():
+    class Draining(World):
+        async def execute(self, machine, run):
+            self.engine.drain()
+            self.pool.drain()
+            await asyncio.sleep(0)
+            return outcome()
+
+    async def main():
+        world = Draining(limit=1)
+        await world.run()
+        assert good(world) == [0]
+        assert world.queue.counts.left == 5
+
+    asyncio.run(main())
+
+
+def test_draining_while_machines_boot_stops_them_at_once():
+    class Stuck(World):
+        async def boot(self):
+            self.pool.drain()
+            await asyncio.Event().wait()
+
+    async def main():
+        world = Stuck()
+        await world.run()
+        assert world.results == []
+
+    asyncio.run(main())
+
+
+def test_cancelling_pushes_the_run_back_and_reports_it():
+    class Cancelled(World):
+        async def execute(self, machine, run):
+            self.task.cancel()
+            await asyncio.Event().wait()
+
+    async def main():
+        world = Cancelled(limit=1)
+        world.task = asyncio.create_task(world.run())
+        with pytest.raises(asyncio.CancelledError):
+            await world.task
+        assert world.told == [("stop", 0)]
+        assert world.queue.counts.left == 6
+        assert world.queue.counts.running == 0
+
+    asyncio.run(main())
+
+
+def test_boots_that_keep_failing_end_the_fleet_with_the_reason(monkeypatch):
+    monkeypatch.setattr("taskgen.pool.LONGEST_REST_S", 0.0)
+
+    class Broken(World):
+        async def boot(self):
+            raise BootError("taskgen-1: no console output for 20 s")
+
+    async def main():
+        world = Broken(boots_at_once=1)
+        with pytest.raises(BootError, match="no console output"):
+            await world.run()
+        assert world.made == 3
+
+    asyncio.run(main())
+
+
+def test_a_boot_that_fails_once_is_tried_again(monkeypatch):
+    monkeypatch.setattr("taskgen.pool.LONGEST_REST_S", 0.0)
+
+    class Flaky(World):
+        async def boot(self):
+            if self.made == 1:
+                raise BootError("taskgen-1: no lease")
+
+    async def main():
+        world = Flaky()
+        await world.run()
+        assert good(world) == list(range(6))
+
+    asyncio.run(main())
+
+
+def test_lowering_the_limit_retires_the_highest_machine_after_its_run():
+    class Shrinking(World):
+        async def execute(self, machine, run):
+            if len(self.served) == 2:
+                self.pool.limit = 1
+            await asyncio.sleep(0)
+            return outcome(target=machine.name)
+
+    async def main():
+        world = Shrinking(variants=40, limit=2)
+        await world.run()
+        assert good(world) == list(range(40))
+        assert world.served == ["taskgen-1", "taskgen-2"]
+
+    asyncio.run(main())
+
+
+def test_a_limit_below_one_is_refused():
+    async def main():
+        world = World()
+        with pytest.raises(ValueError, match="at least 1, not 0"):
+            world.pool.limit = 0
+        await world.run()
+
+    asyncio.run(main())
+
+
+def test_a_bug_in_a_target_stops_the_engine_loudly():
+    class Buggy(World):
+        async def execute(self, machine, run):
+            raise ZeroDivisionError
+
+    async def main():
+        world = Buggy(limit=1)
+        with pytest.raises(ExceptionGroup) as caught:
+            await world.run()
+        assert caught.group_contains(ZeroDivisionError)
+        assert world.queue.counts.running == 0
+
+    asyncio.run(main())

@@ -1,0 +1,72 @@
+"""Settings are read strictly, and the environment goes before the file."""
+
+import pytest
+
+from taskgen.errors import ConfigError
+from taskgen.settings import Settings, load_settings
+
+
+def test_without_a_file_the_defaults_hold():
+    assert load_settings(environment={}) == Settings()
+
+
+def test_a_file_and_the_environment_are_put_together(tmp_path):
+    file = tmp_path / "taskgen.toml"
+    file.write_text('[qemu]\naccelerator = "kvm"\nuser = "me"\n[run]\ntries = 5\n')
+    settings = load_settings(
+        environment={
+            "TASKGEN_CONFIG": str(file),
+            "TASKGEN_QEMU__ACCELERATOR": "tcg",
+            "TASKGEN_RUN__MARGIN": "2.5",
+            "TASKGEN_NETWORK__NAMESPACE": "",
+            "TASKGEN_BINARIES": "/somewhere",
+        }
+    )
+    assert (settings.qemu.accelerator, settings.qemu.user) == ("tcg", "me")
+    assert (settings.run.tries, settings.run.margin) == (5, 2.5)
+    assert settings.network.namespace == ""
+
+
+def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
+    named, other = tmp_path / "named.toml", tmp_path / "other.toml"
+    named.write_text("[run]\ntries = 7\n")
+    other.write_text("[run]\ntries = 8\n")
+    assert load_settings(named, {"TASKGEN_CONFIG": str(other)}).run.tries == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[run]\ntires = 3\n", r"x\.toml: unknown key 'run\.tires' \(did you mean 'tries'\?\)"),
+        ("[rum]\n", r"x\.toml: unknown key 'rum' \(did you mean 'run'\?\)"),
+        ("[run]\ntries = 0\n", r"x\.toml: run = .*: tries must be at least 1"),
+        ("[run]\nmargin = 0.5\n", "margin must be at least 1"),
+        ("[run]\nslack_s = -1\n", "slack_s must not be negative"),
+        ("[fleet]\nboots_at_once = -1\n", "boots_at_once must not be negative"),
+        ('[qemu]\naccelerator = "xen"\n', r"qemu\.accelerator = 'xen': .*'auto', 'kvm' or 'tcg'"),
+        ("[run]\ntries = many\n", "x.toml: not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_key(tmp_path, text, message):
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_settings(file, {})
+
+
+def test_a_file_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file"):
+        load_settings(tmp_path / "no.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("TASKGEN_RUM__TRIES", "3", "TASKGEN_RUM__TRIES: there is no section 'rum'"),
+        ("TASKGEN_RUN__TIRES", "3", r"TASKGEN_RUN__TIRES\): unknown key 'run\.tires'"),
+        ("TASKGEN_RUN__TRIES", "many", r"TASKGEN_RUN__TRIES\): run\.tries = 'many'"),
+    ],
+)
+def test_a_bad_variable_is_named(name, value, message):
+    with pytest.raises(ConfigError, match=message):
+        load_settings(environment={name: value})
