@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -68,8 +68,7 @@ def load(path: Path, cls: type[T]) -> T:
 def _suggestion(cls: Any, location: tuple[int | str, ...]) -> str | None:
     *parents, unknown = (str(part) for part in location)
     for parent in parents:
-        types = {f.name: f.type for f in fields(cls)} if is_dataclass(cls) else {}
-        cls = types.get(parent)
+        cls = get_type_hints(cls).get(parent) if is_dataclass(cls) else None
     if not is_dataclass(cls):
         return None
     known = [f.name for f in fields(cls)]
