@@ -1,0 +1,219 @@
+"""A socket with the Taskloader protocol on it: bytes to those who wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from taskgen.errors import (
+    ConnectionLostError,
+    RemoteProtocolError,
+    SessionError,
+    SessionTimeoutError,
+    StateError,
+)
+from taskgen.events.model import Event
+from taskgen.protocol import (
+    Available,
+    ClientConnection,
+    ConnectionClosed,
+    Frame,
+    GoSend,
+    Message,
+    read_frame,
+)
+
+#: Unread items from which on the target has to wait, until half of them are read.
+INBOX_LIMIT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class BadFrame:
+    """A frame, or a part of one, that makes no sense. The connection goes on.
+
+    :ivar reason: what is wrong with it.
+    :ivar raw: the whole frame as it came.
+    """
+
+    reason: str
+    raw: bytes
+
+
+class Wire(asyncio.Protocol):
+    """The client's end of a connection. One reader and one asker at a time.
+
+    :param target: name of the other side, for messages.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.inbox: deque[Event | BadFrame] = deque()
+        self.failure: SessionError | RemoteProtocolError | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection = ClientConnection()
+        self._transport: asyncio.Transport | None = None
+        self._reading_paused = False
+        self._go_send: asyncio.Future[None] | None = None
+        self._echoes: deque[asyncio.Future[None]] = deque()
+        self._frame: asyncio.Future[bytes | None] | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    # For those who wait.
+
+    def send(self, *messages: Message) -> None:
+        """Write messages in one piece.
+
+        :raises LocalProtocolError: if one of them may not be sent now.
+        """
+        self.check()
+        assert self._transport is not None
+        self._transport.write(b"".join([self._connection.send(message) for message in messages]))
+
+    def check(self) -> None:
+        """Raise what ended the connection, if anything did."""
+        if self.failure is not None:
+            # A fresh one for each call: a traceback must not grow with the number of waiters.
+            raise type(self.failure)(
+                self.failure.message, hint=self.failure.hint
+            ) from self.failure.__cause__
+
+    async def go_send(self, limit_s: float, what: str) -> None:
+        """Wait for the next ``GO_SEND``; call it before anything can have been read."""
+        self._go_send = asyncio.get_running_loop().create_future()
+        try:
+            await self._wait(self._go_send, limit_s, what)
+        finally:
+            self._go_send = None
+
+    async def echo(self, limit_s: float, what: str) -> None:
+        """Wait for the echo of the ``AVAILABLE`` that was sent last.
+
+        One that comes too late is counted nevertheless, so that it cannot be taken for another.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._echoes.append(future)
+        await self._wait(future, limit_s, what)
+
+    async def frame(self, limit_s: float) -> bytes | None:
+        """Wait for the next frame, whatever it says; ``None`` if there is none in time."""
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._frame = future
+        try:
+            await self._wait(future, limit_s, "frame")
+        except SessionTimeoutError:
+            return None
+        finally:
+            self._frame = None
+        return future.result()
+
+    async def next_item(self, deadline: float | None, what: str) -> Event | BadFrame:
+        """Wait for the next event.
+
+        :param deadline: on the loop's clock; ``None``: wait for ever.
+        """
+        if self._news is not None:
+            raise StateError("the events cannot be read", state="being read", required="idle")
+        while not self.inbox:
+            self.check()
+            self._news = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._news
+            except TimeoutError as error:
+                raise SessionTimeoutError(f"{self.target}: {what}") from error
+            finally:
+                self._news = None
+        item = self.inbox.popleft()
+        if self._reading_paused and len(self.inbox) < INBOX_LIMIT // 2:
+            self._set_reading(paused=False)
+        return item
+
+    def fail(self, error: SessionError | RemoteProtocolError) -> None:
+        """End the connection; all that wait, now or later, get ``error``."""
+        if self.failure is None:
+            self.failure = error
+        if self._transport is not None:
+            self._transport.abort()
+        for future in (self._go_send, self._news, self._frame, *self._echoes):
+            _settle(future)
+
+    def close(self) -> None:
+        """Write what is left, then close."""
+        assert self._transport is not None
+        self._transport.close()
+
+    async def _wait(self, future: asyncio.Future[Any], limit_s: float, what: str) -> None:
+        self.check()
+        self._set_reading(paused=False)
+        try:
+            async with asyncio.timeout(limit_s):
+                await future
+        except TimeoutError as error:
+            raise SessionTimeoutError(f"{self.target}: no {what} within {limit_s:g} s") from error
+        self.check()
+
+    # For the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.receive_data(data)
+        self._read_messages()
+        if len(self.inbox) > INBOX_LIMIT and not (self._go_send or self._echoes or self._frame):
+            self._set_reading(paused=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.receive_data(b"")
+        if exc is None:
+            self._read_messages()
+        elif self.failure is None:
+            error = ConnectionLostError(
+                f"{self.target}: connection lost: {getattr(exc, 'strerror', None) or exc}"
+            )
+            error.__cause__ = exc
+            self.fail(error)
+        _settle(self.closed)
+
+    def _read_messages(self) -> None:
+        try:
+            for message in self._connection:
+                self._take(message)
+        except RemoteProtocolError as error:
+            failure = RemoteProtocolError(f"{self.target}: {error.message}", hint=error.hint)
+            failure.__cause__ = error
+            self.fail(failure)
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Frame(payload):
+                content = read_frame(payload)
+                self.inbox.extend(content.events)
+                self.inbox.extend(BadFrame(problem, payload) for problem in content.problems)
+                if self._frame is not None and not self._frame.done():
+                    self._frame.set_result(payload)
+                if self.inbox:
+                    _settle(self._news)
+            case GoSend():
+                _settle(self._go_send)
+            case Available() if self._echoes:
+                _settle(self._echoes.popleft())
+            case ConnectionClosed():
+                self.fail(ConnectionLostError(f"{self.target}: closed the connection"))
+
+    def _set_reading(self, *, paused: bool) -> None:
+        if paused == self._reading_paused or self._transport is None:
+            return
+        self._reading_paused = paused
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+
+def _settle(future: asyncio.Future[Any] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
