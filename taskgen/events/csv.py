@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from taskgen.errors import ConfigError
 from taskgen.events.handler import EventHandler
@@ -46,7 +47,8 @@ class CsvHandler(EventHandler):
     The rows of a run are written at its end, whole lines in one call. What a crash may have torn
     is cut off when the file is next opened.
 
-    :param path: the file; created if it does not exist, else appended to.
+    :param path: the file; created at the end of the first run if it does not exist, else appended
+        to.
     :raises ConfigError: if it cannot be written or holds something else.
     """
 
@@ -54,83 +56,92 @@ class CsvHandler(EventHandler):
         self.path = Path(path)
         self.rows = 0
         self._parameters: list[str] = []
-        try:
-            self._file = self._open()
-        except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from error
+        self._file: int | None = None
+        self._check()
 
     def on_finish(self, run: Run) -> None:
         assert run.outcome is not None
+        file = self._open()
         unknown = [name for name in run.variant.parameters if name not in self._parameters]
         if unknown:
-            self._widen(unknown)
+            file = self._widen(file, unknown)
         result = "ok" if run.outcome.failure is None else str(run.outcome.failure)
         own = [run.variant.parameters.get(name, "") for name in self._parameters]
         head = (run.id, run.variant.index, run.attempt, run.outcome.target, result)
-        self._append([*head, *_cells(a), *own] for a in run.outcome.activations)
+        _write(file, _lines([*head, *_cells(a), *own] for a in run.outcome.activations))
         self.rows += len(run.outcome.activations)
 
     def close(self) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
+        if self._file is not None:
+            os.fsync(self._file)
+            os.close(self._file)
+
+    def _check(self) -> None:
+        """Find out now what would fail later; creates nothing."""
+        folder = self.path.parent
+        try:
+            if self.path.exists():
+                with self.path.open("rb+") as existing:
+                    self._columns(existing)
+            elif not folder.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            elif not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _open(self) -> int:
+        """The file, with a header and no torn line."""
+        if self._file is not None:
+            return self._file
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(self.path, flags, 0o644)
-        try:
-            self._adopt(file)
-        except BaseException:
-            os.close(file)
-            raise
+        with open(file, "rb", closefd=False) as existing:
+            columns = self._columns(existing)
+            end = _end_of_last_lines(existing) if columns else 0
+        os.ftruncate(file, end)
+        if not columns:
+            _write(file, _lines([COLUMNS]))
+        self._parameters = columns[len(COLUMNS) :]
+        self._file = file
         return file
 
-    def _adopt(self, file: int) -> None:
-        """Read the header of what is there, or write one; cut a torn last line off."""
-        with open(file, "rb", closefd=False) as existing:
-            header = existing.readline()
-            if header.endswith(b"\n"):
-                columns = next(csv.reader([header.decode("utf-8", "replace")]), [])
-                if tuple(columns[: len(COLUMNS)]) != COLUMNS:
-                    raise ConfigError(
-                        f"{self.path}: exists, and is not a file of activations",
-                        hint="name another file",
-                    )
-                self._parameters = columns[len(COLUMNS) :]
-                os.ftruncate(file, _end_of_last_line(existing))
-                return
-            if header and not _line([COLUMNS]).startswith(header):
-                raise ConfigError(
-                    f"{self.path}: exists, and is not a file of activations",
-                    hint="name another file",
-                )
-        os.ftruncate(file, 0)
-        _write(file, _line([COLUMNS]))
+    def _columns(self, existing: BinaryIO) -> list[str]:
+        """The header of a file of ours; empty if it has none yet, or a torn one."""
+        header = existing.readline()
+        if header.endswith(b"\n"):
+            columns = next(csv.reader([header.decode("utf-8", "replace")]), [])
+            if tuple(columns[: len(COLUMNS)]) == COLUMNS:
+                return columns
+        elif _lines([COLUMNS]).startswith(header):
+            return []
+        raise ConfigError(
+            f"{self.path}: exists, and is not a file of activations", hint="name another file"
+        )
 
-    def _append(self, rows: Iterable[Sequence[Any]]) -> None:
-        _write(self._file, _line(rows))
-
-    def _widen(self, parameters: list[str]) -> None:
+    def _widen(self, file: int, parameters: list[str]) -> int:
         wider = [*self._parameters, *parameters]
         with tempfile.NamedTemporaryFile(
             "wb", dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
         ) as new:
             try:
-                new.write(_line([[*COLUMNS, *wider]]))
+                new.write(_lines([[*COLUMNS, *wider]]))
                 with self.path.open(encoding="utf-8", newline="") as old:
                     rows = csv.reader(old)
                     next(rows)
                     for row in rows:
-                        new.write(_line([[*row, *([""] * len(parameters))]]))
+                        new.write(_lines([[*row, *([""] * len(parameters))]]))
                 new.flush()
                 os.fsync(new.fileno())
-                os.chmod(new.name, os.fstat(self._file).st_mode & 0o777)
+                os.chmod(new.name, os.fstat(file).st_mode & 0o777)
                 os.replace(new.name, self.path)
             except BaseException:
                 os.unlink(new.name)
                 raise
-        os.close(self._file)
+        os.close(file)
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._parameters = wider
+        return self._file
 
 
 def _cells(activation: Activation) -> list[Any]:
@@ -150,7 +161,7 @@ def _cells(activation: Activation) -> list[Any]:
     ]
 
 
-def _line(rows: Iterable[Sequence[Any]]) -> bytes:
+def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
     """Rows as CSV. A line break inside a value would look like a torn row: it becomes ``\\n``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -167,7 +178,7 @@ def _write(file: int, data: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _end_of_last_line(file: io.BufferedReader) -> int:
+def _end_of_last_lines(file: io.BufferedReader) -> int:
     """Offset behind the last line break."""
     position = file.seek(0, os.SEEK_END)
     while position:

@@ -88,6 +88,11 @@ class Activation:
         return None if self.end_us is None else self.end_us - self.release_us
 
     @property
+    def completed(self) -> bool:
+        """Whether it ended by itself: neither killed, nor refused, nor cut off."""
+        return self.exit in (EventType.EXIT, EventType.EXIT_ERROR)
+
+    @property
     def missed(self) -> bool | None:
         """Whether the deadline was missed; ``None`` where that cannot be said.
 
@@ -104,4 +109,4 @@ class Activation:
             return True
         if self.exit == EventType.EXIT_EXTERNAL:
             return None
-        return self.exit not in (EventType.EXIT, EventType.EXIT_ERROR)
+        return not self.completed

@@ -1,0 +1,55 @@
+# `make` alone says what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON := .venv/bin/python
+# The fleet needs root: as root directly, else by sudo.
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+KERNEL ?= cloud
+MACHINES ?= 2
+
+.PHONY: help setup guest demo test lint types unit integration acceptance soak bench down clean
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install packages, virtual environment and guest image, as far as they are missing
+	@./provision.sh
+	@./bootstrap.sh
+
+guest: ## Build the guest image; KERNEL=rt takes Debian's PREEMPT_RT kernel
+	@./qemu/guest/build $(KERNEL)
+
+demo: setup ## Run a task-set with its variants on a fleet of two machines
+	@$(SUDO) .venv/bin/taskgen run example.Demo --machines $(MACHINES) --events events.csv
+
+test: setup ## Lint, types, unit, integration and acceptance tests
+	@$(MAKE) --no-print-directory lint types unit integration acceptance
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+unit:
+	$(PYTHON) -m pytest tests/unit
+
+integration:
+	$(SUDO) $(PYTHON) -m pytest tests/integration
+
+acceptance:
+	$(SUDO) $(PYTHON) -m pytest tests/acceptance
+
+soak: setup ## The long tests: storms, faults, installation from nothing
+	$(SUDO) $(PYTHON) -m pytest tests/soak
+
+bench: setup ## Run the benchmarks, each beside the bare thing
+	@$(SUDO) $(PYTHON) -m benchmarks
+
+down: ## Remove whatever a crashed fleet of ours has left on this machine
+	@$(SUDO) .venv/bin/taskgen down
+
+clean: ## Remove what was built here; downloads are kept
+	rm -rf .venv build/guest build/guest-rt .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Installs the Debian packages and makes the system user that Taskgen needs. Once for each machine;
+# a second call finds everything there and changes nothing. Needs root, or sudo.
+set -eu
+
+QEMU_USER=taskgen-qemu
+PACKAGES="
+    python3 python3-venv git make
+    qemu-system-x86 qemu-system-arm dnsmasq-base
+    gcc libc6-dev musl-tools libexpat1-dev binutils xz-utils ca-certificates
+"
+
+say() { echo "provision: $*"; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+installed() {
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+    echo "provision: needs root: run it as root, or install sudo" >&2
+    exit 2
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "provision: needs Debian (apt-get); elsewhere install by hand:" $PACKAGES >&2
+    exit 2
+fi
+
+missing=
+for package in $PACKAGES; do
+    installed "$package" || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    say "installing$missing"
+    as_root apt-get update --quiet=2
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --quiet=2 --yes --no-install-recommends $missing
+else
+    say "all packages are there"
+fi
+
+if getent passwd "$QEMU_USER" >/dev/null; then
+    say "user $QEMU_USER is there"
+else
+    say "making the system user $QEMU_USER, which QEMU will run as"
+    as_root useradd --system --user-group --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin "$QEMU_USER"
+fi
