@@ -1,0 +1,59 @@
+"""TCP connections into the fleet's namespace, made from outside of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from taskgen.errors import SessionTimeoutError
+from taskgen.host.netns import Namespace
+
+#: Patience of the first attempt, doubled for each next one. A SYN sent right after the DHCP ACK can
+#: be lost, and the kernel would repeat it after a second only.
+_FIRST_S = 0.03
+_LONGEST_S = 2.0
+_PAUSE_S = 0.03  # after a refusal: the guest is up, its server not yet
+
+
+async def connect(
+    namespace: Namespace, address: str, port: int, *, timeout_s: float
+) -> socket.socket:
+    """A connected, non-blocking TCP socket in ``namespace``; small writes leave at once.
+
+    Tries again until ``timeout_s``: the guest may have its address but not its server yet.
+
+    :raises SessionTimeoutError: with the last reason, if there is no connection by then.
+    """
+    loop = asyncio.get_running_loop()
+    patience_s = _FIRST_S
+    reason = "no answer"
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                sock = await namespace.run(_make, undo=socket.socket.close)
+                try:
+                    async with asyncio.timeout(patience_s):
+                        await loop.sock_connect(sock, (address, port))
+                except TimeoutError:
+                    sock.close()
+                    reason = "no answer"
+                    patience_s = min(2 * patience_s, _LONGEST_S)
+                except OSError as error:
+                    sock.close()
+                    reason = error.strerror or str(error)
+                    await asyncio.sleep(_PAUSE_S)
+                except BaseException:
+                    sock.close()
+                    raise
+                else:
+                    return sock
+    except TimeoutError as error:
+        raise SessionTimeoutError(
+            f"{address}:{port}: no connection within {timeout_s:g} s: {reason}"
+        ) from error
+
+
+def _make() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock

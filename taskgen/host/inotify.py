@@ -1,0 +1,108 @@
+"""Changes of files, told by the kernel to the event loop.
+
+Three system calls by ctypes: Python has none of them, and a dependency for sixty lines would have
+to be watched longer than they have to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import enum
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from taskgen.errors import HostError
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_EVENT = struct.Struct("iIII")  # inotify(7): wd, mask, cookie, length of the name
+_BUFFER = 64 * 1024
+
+
+class Change(enum.IntFlag):
+    """What happened, ``linux/inotify.h``."""
+
+    MODIFY = 0x2
+    CLOSE_WRITE = 0x8
+    MOVED_TO = 0x80
+    CREATE = 0x100
+    DELETE_SELF = 0x400
+    MOVE_SELF = 0x800
+
+
+class Inotify:
+    """Watches files for one event loop. One for each fleet: the kernel gives a user only 128."""
+
+    def __init__(self) -> None:
+        self._fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise _error("inotify cannot be used")
+        self._callbacks: dict[int, list[Callable[[], object]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._on_readable)
+
+    @contextmanager
+    def watch(self, path: Path, changes: Change, callback: Callable[[], object]) -> Iterator[None]:
+        """Call ``callback`` after ``path``, a file or a directory, changed, while in the block.
+
+        Several changes may lead to one call. It is called in the event loop and must not block.
+
+        :raises HostError: if the path cannot be watched.
+        """
+        # IN_MASK_ADD: another watch of the same file keeps what it asked for.
+        watch = _libc.inotify_add_watch(
+            self._fd, os.fsencode(path), ctypes.c_uint32(changes | 0x20000000)
+        )
+        if watch < 0:
+            raise _error(f"{path} cannot be watched")
+        callbacks = self._callbacks.setdefault(watch, [])
+        callbacks.append(callback)
+        try:
+            yield
+        finally:
+            callbacks.remove(callback)
+            if not callbacks:
+                self._callbacks.pop(watch, None)
+                if self._fd >= 0:
+                    _libc.inotify_rm_watch(self._fd, watch)  # fails if the file is gone: as well
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Inotify:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _on_readable(self) -> None:
+        changed: dict[int, None] = {}
+        with suppress(BlockingIOError):
+            data = os.read(self._fd, _BUFFER)
+            offset = 0
+            while offset < len(data):
+                watch, mask, _, length = _EVENT.unpack_from(data, offset)
+                offset += _EVENT.size + length
+                if mask & 0x4000:  # IN_Q_OVERFLOW: some are lost, so all may have changed
+                    changed.update(dict.fromkeys(self._callbacks))
+                changed[watch] = None
+        for watch in changed:
+            for callback in tuple(self._callbacks.get(watch, ())):
+                callback()
+
+
+def _error(what: str) -> HostError:
+    number = ctypes.get_errno()
+    return HostError(
+        f"{what}: {os.strerror(number)}",
+        hint="raise fs.inotify.max_user_instances or max_user_watches (sysctl)"
+        if number in (24, 28)  # EMFILE, ENOSPC
+        else None,
+    )

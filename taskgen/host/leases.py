@@ -1,0 +1,143 @@
+"""DHCP leases: dnsmasq's lease file, read when the kernel says that it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+from taskgen.errors import BootError
+from taskgen.host.inotify import Change, Inotify
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address that the DHCP server gave to a machine.
+
+    :ivar expires: seconds since the epoch; ``None``: never.
+    """
+
+    mac: str
+    address: IPv4Address
+    expires: int | None
+
+    def valid(self, now: float) -> bool:
+        """Whether it holds at ``now``, in seconds since the epoch."""
+        return self.expires is None or self.expires > now
+
+
+def parse_dnsmasq(text: str) -> dict[str, Lease]:
+    """The leases of a dnsmasq lease file, by MAC, expired ones too.
+
+    dnsmasq rewrites the file in place, so a reader may see it half written: a line is taken only
+    when whole, and where a MAC comes twice the first counts, as what follows is what the file said
+    before.
+    """
+    leases: dict[str, Lease] = {}
+    for line in text.splitlines(keepends=True):
+        fields = line.split()
+        if not line.endswith("\n") or len(fields) < 5:
+            continue
+        expires, mac, address = fields[0], fields[1].lower(), fields[2]
+        if not (expires.isascii() and expires.isdigit()) or not _MAC.fullmatch(mac):
+            continue
+        try:
+            lease = Lease(mac, IPv4Address(address), int(expires) or None)
+        except AddressValueError:
+            continue
+        leases.setdefault(mac, lease)
+    return leases
+
+
+class Leases:
+    """The leases of a fleet, kept current. Made by :func:`watch_leases`."""
+
+    def __init__(self, path: Path, parse: Callable[[str], Mapping[str, Lease]]) -> None:
+        self.path = path
+        self._parse = parse
+        self._known: dict[str, Lease] = {}
+        self._forgotten: dict[str, Lease] = {}
+        self._waiters: dict[str, list[asyncio.Event]] = {}
+        self._callbacks: list[Callable[[Lease], object]] = []
+
+    def current(self, mac: str) -> Lease | None:
+        """The machine's valid lease, if it has one."""
+        lease = self._known.get(mac)
+        return lease if lease and lease.valid(time.time()) else None
+
+    def all(self) -> dict[str, Lease]:
+        """All valid leases, by MAC."""
+        now = time.time()
+        return {mac: lease for mac, lease in self._known.items() if lease.valid(now)}
+
+    def forget(self, mac: str) -> None:
+        """What the machine has now does not count for :meth:`wait`: it is about to boot anew."""
+        if lease := self._known.get(mac):
+            self._forgotten[mac] = lease
+
+    def on_change(self, callback: Callable[[Lease], object]) -> None:
+        """Call ``callback`` with each lease that is new or changed; it must not block."""
+        self._callbacks.append(callback)
+
+    async def wait(self, mac: str, timeout_s: float) -> Lease:
+        """The machine's lease, as soon as it has one that is valid and not forgotten.
+
+        :raises BootError: if it gets none within ``timeout_s``.
+        """
+        changed = asyncio.Event()
+        waiters = self._waiters.setdefault(mac, [])
+        waiters.append(changed)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    lease = self.current(mac)
+                    if lease and lease != self._forgotten.get(mac):
+                        return lease
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError as error:
+            raise BootError(
+                f"no DHCP lease for {mac} within {timeout_s:g} s",
+                hint="does the guest have a driver for the profile's network card?",
+            ) from error
+        finally:
+            waiters.remove(changed)
+
+    def refresh(self) -> None:
+        """Read the file again, and tell who waits."""
+        try:
+            text = self.path.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            text = ""
+        new = dict(self._parse(text))
+        changed = [lease for mac, lease in new.items() if self._known.get(mac) != lease]
+        # A lease that is absent now may only not have been written again yet. It stays until it
+        # expires: an address of a slot goes to no other machine.
+        self._known |= new
+        for lease in changed:
+            for waiter in self._waiters.get(lease.mac, ()):
+                waiter.set()
+            for callback in self._callbacks:
+                callback(lease)
+
+
+@asynccontextmanager
+async def watch_leases(
+    path: Path,
+    inotify: Inotify,
+    parse: Callable[[str], Mapping[str, Lease]] = parse_dnsmasq,
+) -> AsyncIterator[Leases]:
+    """Keep the leases of ``path`` current while in the block. The file need not exist yet."""
+    leases = Leases(path, parse)
+    os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o644))
+    with inotify.watch(path, Change.MODIFY | Change.CLOSE_WRITE, leases.refresh):
+        leases.refresh()
+        yield leases

@@ -1,0 +1,152 @@
+"""Network namespaces: made, entered by one thread, deleted.
+
+Only a dedicated thread lives in the namespace. What it makes there (sockets, tap descriptors,
+children) belongs to the namespace for good, whoever uses it later; the rest of the program stays
+where the user started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2 import netns as pyroute2_netns
+
+from taskgen.errors import HostError, NamespaceBusyError, PrivilegeError
+from taskgen.host.waiting import in_thread
+
+T = TypeVar("T")
+
+DIRECTORY = Path("/run/netns")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+
+
+def _busy(name: str) -> NamespaceBusyError:
+    return NamespaceBusyError(
+        f"there is a network namespace {name!r} already",
+        hint="another fleet is running, or a crash left it: see taskgen down",
+    )
+
+
+class Namespace:
+    """A network namespace and the thread that lives in it. Also a context manager."""
+
+    def __init__(self, name: str, executor: ThreadPoolExecutor, *, made: bool) -> None:
+        self.name = name
+        self._executor = executor
+        self._made = made
+
+    @property
+    def is_host(self) -> bool:
+        """Whether this is the caller's own namespace, which others use too."""
+        return not self._made
+
+    @classmethod
+    async def create(cls, name: str, *, mark: str) -> Namespace:
+        """Make a namespace, ``""`` stands for the caller's own.
+
+        ``mark`` becomes the alias of its loopback device and says whose it is. It gets its name
+        only once it bears the mark: a named one without our mark is not ours.
+
+        :raises NamespaceBusyError: if there is one of this name.
+        :raises PrivilegeError: without the right to make one.
+        :raises HostError: if the name cannot be one, or the kernel refuses.
+        """
+        if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            raise HostError(f"namespace {name!r}: not a name for a network namespace")
+        executor = ThreadPoolExecutor(1, thread_name_prefix=f"netns-{name or 'host'}")
+        namespace = cls(name, executor, made=bool(name))
+        try:
+            if name:
+                await in_thread(executor, _make, name, mark, undo=lambda _: delete(name))
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
+        return namespace
+
+    async def run(
+        self, function: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None
+    ) -> T:
+        """Call ``function``, which must be short, in the namespace.
+
+        When cancelled, a result that was made all the same is given to ``undo``.
+        """
+        return await in_thread(self._executor, function, *args, undo=undo)
+
+    async def close(self) -> None:
+        """Delete the namespace's name and end the thread.
+
+        The kernel deletes the namespace and all in it when its last process and socket are gone.
+        """
+        try:
+            if self._made:
+                await in_thread(self._executor, delete, self.name)
+        finally:
+            self._executor.shutdown(wait=False)
+
+    async def __aenter__(self) -> Namespace:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+
+def exists(name: str) -> bool:
+    """Whether something has this name among the namespaces."""
+    return (DIRECTORY / name).exists()
+
+
+def owner_mark(name: str) -> str | None:
+    """The mark of a named namespace; ``None``: it has none, or there is no such namespace.
+
+    Must not be called in an event loop's thread: it enters the namespace for a moment.
+    """
+
+    def look() -> str | None:
+        pyroute2_netns.setns(str(DIRECTORY / name), flags=0)
+        with IPRoute() as ipr:
+            alias: str | None = ipr.link("get", index=1)[0].get_attr("IFLA_IFALIAS")
+        return alias
+
+    with ThreadPoolExecutor(1) as executor:  # a thread of its own: it never comes back from there
+        try:
+            return executor.submit(look).result()
+        except OSError:
+            return None
+
+
+def delete(name: str) -> None:
+    """Take a namespace's name away."""
+    pyroute2_netns.remove(str(DIRECTORY / name))
+
+
+def _make(name: str, mark: str) -> None:
+    """Put the calling thread into a fresh namespace, then publish that under its name."""
+    if exists(name):
+        raise _busy(name)
+    if _libc.unshare(_CLONE_NEWNET) != 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise PrivilegeError(
+            f"no new network namespace: {reason}", hint="run as root (sudo taskgen …)"
+        )
+    with IPRoute() as ipr:
+        ipr.link("set", index=1, ifalias=mark, state="up")
+    for family in ("all", "default"):  # no router solicitations, no link-local neighbours
+        path = Path(f"/proc/sys/net/ipv6/conf/{family}/disable_ipv6")
+        if path.exists():
+            path.write_text("1", encoding="ascii")
+    try:
+        pyroute2_netns.attach(str(DIRECTORY / name), "thread-self")
+    except FileExistsError as error:
+        raise _busy(name) from error
+    except OSError as error:
+        (DIRECTORY / name).unlink(missing_ok=True)
+        raise HostError(f"namespace {name}: cannot be given its name: {error}") from error

@@ -1,0 +1,276 @@
+"""Child processes: started, watched and ended in one place.
+
+Each command is logged as it could be typed. A child's death is told by the kernel through its
+pidfd, signals go through the pidfd only (so a recycled pid is never hit), and every child is
+reaped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import logging
+import os
+import pwd
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgen.errors import HostError, MissingToolError
+from taskgen.host.netns import Namespace
+from taskgen.host.waiting import finish, in_thread
+
+log = logging.getLogger(__name__)
+
+_TAIL_BYTES = 4096
+_TAIL_LINES = 5
+
+#: Nothing of our own environment, which may hold secrets, goes to a child of another user.
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The user that a child runs as.
+
+    :ivar groups: supplementary groups, by number.
+    """
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+def account(user: str) -> Account:
+    """Look up a user of this host.
+
+    :raises HostError: if there is no such user.
+    """
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError as error:
+        raise HostError(
+            f"no user {user!r} on this host",
+            hint=f"create it: adduser --system --group --no-create-home {user}",
+        ) from error
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def group_of(path: Path) -> int | None:
+    """The group that may read and write ``path``, if there is one and it is not root's."""
+    try:
+        status = path.stat()
+        grp.getgrgid(status.st_gid)
+    except (OSError, KeyError):
+        return None
+    return status.st_gid if status.st_gid and status.st_mode & 0o060 == 0o060 else None
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended.
+
+    :ivar code: exit status; negative: the signal that killed it; ``None``: unknown, because it was
+        not our child.
+    :ivar output: the last lines that it wrote to standard error.
+    """
+
+    code: int | None
+    output: str = ""
+
+    def __str__(self) -> str:
+        if self.code is None:
+            text = "ended with an unknown status"
+        elif self.code < 0:
+            text = f"killed by {signal.Signals(-self.code).name}"
+        else:
+            text = f"exit status {self.code}"
+        return f"{text}: {' | '.join(self.output.splitlines())}" if self.output else text
+
+
+class Process:
+    """A running process. Made by :func:`start`, ended by :meth:`stop`."""
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], output: Path | int) -> None:
+        self.name = name
+        self.pid = popen.pid
+        self._popen = popen
+        self._output = output
+        self._pidfd = os.pidfd_open(popen.pid)
+        self._loop = asyncio.get_running_loop()
+        self._exit: asyncio.Future[Exit] = self._loop.create_future()
+        self.died_at: float | None = None  #: time.monotonic() when its death was noticed
+        self._loop.add_reader(self._pidfd, self._on_death)
+
+    @property
+    def exit(self) -> Exit | None:
+        """How it ended; ``None`` while it runs."""
+        return self._exit.result() if self._exit.done() else None
+
+    async def wait(self) -> Exit:
+        """Wait for its end. Any number of waiters, and they may be cancelled."""
+        return await asyncio.shield(self._exit)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if it has ended already."""
+        if not self._exit.done():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    async def stop(
+        self, *, grace_s: float = 0.0, term_s: float = 5.0, kill_s: float = 10.0
+    ) -> Exit:
+        """End it: SIGTERM, after ``term_s`` SIGKILL.
+
+        :param grace_s: how long it may take to end by itself before.
+        :raises HostError: if it lives ``kill_s`` after SIGKILL; the kernel holds it then.
+        """
+        if grace_s:
+            await asyncio.wait([self._exit], timeout=grace_s)
+        for number, limit_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, kill_s)):
+            if not self._exit.done():
+                self.signal(number)
+                await asyncio.wait([self._exit], timeout=limit_s)
+        if not self._exit.done():
+            raise HostError(f"{self.name} (pid {self.pid}) does not die of SIGKILL")
+        return self._exit.result()
+
+    def _on_death(self) -> None:
+        self.died_at = time.monotonic()
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        ended = Exit(self._popen.wait(), self._tail())
+        if isinstance(self._output, int):
+            os.close(self._output)
+        log.debug("%s (pid %d): %s", self.name, self.pid, ended)
+        self._exit.set_result(ended)
+
+    def _tail(self) -> str:
+        try:
+            if isinstance(self._output, int):
+                size = os.fstat(self._output).st_size
+                data = os.pread(self._output, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+            else:
+                with self._output.open("rb") as file:
+                    file.seek(max(0, self._output.stat().st_size - _TAIL_BYTES))
+                    data = file.read()
+        except OSError as error:
+            return f"(its output cannot be read: {error.strerror})"
+        return "\n".join(data.decode(errors="replace").splitlines()[-_TAIL_LINES:])
+
+
+async def start(
+    name: str,
+    argv: Sequence[str],
+    *,
+    namespace: Namespace | None = None,
+    user: Account | None = None,
+    fds: Collection[int] = (),
+    output: Path | None = None,
+) -> Process:
+    """Start a process. The caller must :meth:`~Process.stop` it, or use :func:`running`.
+
+    :param name: what messages call it.
+    :param namespace: the network namespace that it starts in; ``None``: the caller's.
+    :param user: who it runs as; ``None``: the caller.
+    :param fds: descriptors that it inherits under their numbers.
+    :param output: file that standard output and error are appended to; ``None``: kept in memory.
+    :raises MissingToolError: if there is no such program.
+    :raises HostError: if it cannot be started.
+    """
+    log.debug("%s: %s", name, shlex.join(argv))
+
+    def spawn() -> tuple[subprocess.Popen[bytes], int]:
+        sink = (
+            os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            if output
+            else os.memfd_create(name)
+        )
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                pass_fds=tuple(fds),
+                start_new_session=True,  # Ctrl-C is for us; we end our children in our own order
+                user=user.uid if user else None,
+                group=user.gid if user else None,
+                extra_groups=user.groups if user else None,
+                cwd="/",
+                env=_ENVIRONMENT,
+            )
+        except BaseException:
+            os.close(sink)
+            raise
+        return child, sink
+
+    def undo(spawned: tuple[subprocess.Popen[bytes], int]) -> None:
+        spawned[0].kill()
+        spawned[0].wait()
+        os.close(spawned[1])
+
+    try:
+        popen, sink = await (
+            namespace.run(spawn, undo=undo) if namespace else in_thread(None, spawn, undo=undo)
+        )
+    except FileNotFoundError as error:
+        raise MissingToolError(f"{name}: no program {argv[0]!r}") from error
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostError(f"{name}: {argv[0]} cannot be started: {error}") from error
+    if output:
+        os.close(sink)
+    return Process(name, popen, output or sink)
+
+
+@asynccontextmanager
+async def running(
+    name: str,
+    argv: Sequence[str],
+    *,
+    namespace: Namespace | None = None,
+    user: Account | None = None,
+    fds: Collection[int] = (),
+    output: Path | None = None,
+) -> AsyncIterator[Process]:
+    """As :func:`start`; the process is ended when the block is left."""
+    process = await start(name, argv, namespace=namespace, user=user, fds=fds, output=output)
+    try:
+        yield process
+    finally:
+        await finish(process.stop())
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a short command has said: its exit and all that it wrote."""
+
+    exit: Exit
+    text: str
+
+
+async def output_of(argv: Sequence[str], *, timeout_s: float = 10.0) -> Output:
+    """Run a short command to its end.
+
+    :raises MissingToolError: if there is no such program.
+    :raises HostError: if it takes longer than ``timeout_s``.
+    """
+    sink = os.memfd_create("output")
+    try:
+        async with running(argv[0], argv, output=Path(f"/proc/self/fd/{sink}")) as process:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    ended = await process.wait()
+            except TimeoutError as error:
+                raise HostError(f"{shlex.join(argv)}: no end after {timeout_s:g} s") from error
+        return Output(ended, os.pread(sink, 1 << 20, 0).decode(errors="replace"))
+    finally:
+        os.close(sink)

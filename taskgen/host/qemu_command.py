@@ -1,0 +1,102 @@
+"""The QEMU command line of a machine. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from taskgen.profiles import Profile
+
+
+class Accelerator(StrEnum):
+    """What executes the guest's instructions: the processor, or an emulator."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What one launch adds to the machine's profile.
+
+    :ivar files: profile's path of kernel and initrd → the path that QEMU opens instead.
+    :ivar qmp_fd: a listening Unix socket.
+    :ivar tap_fd: ``None``: the machine gets no network card.
+    :ivar icount: virtual time: the guest's clock counts its instructions.
+    """
+
+    name: str
+    uuid: str
+    accelerator: Accelerator
+    files: dict[Path, str]
+    console: Path
+    qmp_fd: int
+    mac: str | None = None
+    tap_fd: int | None = None
+    icount: bool = False
+
+
+def command(profile: Profile, launch: Launch) -> list[str]:
+    """The argument vector; the profile has its image, and icount where the launch wants it."""
+    return [
+        *[profile.emulator],
+        *["-nodefaults", "-no-user-config"],
+        *["-display", "none"],
+        *["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+        *["-name", f"{launch.name},debug-threads=on"],
+        *["-uuid", launch.uuid],
+        *["-machine", profile.machine],
+        *_accelerator(profile, launch),
+        *(["-cpu", profile.cpu] if profile.cpu else []),
+        *["-smp", str(profile.cpus)],
+        *["-m", str(profile.memory_mb)],
+        *["-chardev", f"null,id=console,logfile={_escape(launch.console)},logappend=on"],
+        *["-serial", "chardev:console"],
+        *["-chardev", f"socket,id=qmp,fd={launch.qmp_fd},server=on,wait=off"],
+        *["-mon", "chardev=qmp,mode=control"],
+        *_nic(profile, launch),
+        *_image(profile, launch),
+        *profile.arguments,
+    ]
+
+
+def _accelerator(profile: Profile, launch: Launch) -> list[str]:
+    if launch.accelerator is Accelerator.KVM:
+        return ["-accel", "kvm"]
+    # QEMU would reserve a translation cache of 1 GiB for each machine; guests this small need less.
+    options = "tcg,tb-size=64"
+    if launch.icount and profile.icount:
+        return ["-accel", f"{options},thread=single", "-icount", profile.icount]
+    return ["-accel", options]
+
+
+def _nic(profile: Profile, launch: Launch) -> list[str]:
+    if launch.tap_fd is None:
+        return []
+    if profile.nic.onboard:
+        return ["-nic", f"tap,fd={launch.tap_fd},model={profile.nic.model},mac={launch.mac}"]
+    options = f",{profile.nic.options}" if profile.nic.options else ""
+    return [
+        *["-netdev", f"tap,id=net,fd={launch.tap_fd}"],
+        *["-device", f"{profile.nic.model},netdev=net,mac={launch.mac}{options}"],
+    ]
+
+
+def _image(profile: Profile, launch: Launch) -> list[str]:
+    assert profile.kernel, "image_files() has been asked"
+    kernel = launch.files[profile.kernel]
+    if profile.boot == "cdrom":
+        return ["-drive", f"file={kernel},format=raw,media=cdrom,readonly=on"]
+    if profile.boot == "disk":
+        # The image is shared: what a guest writes is its own, and forgotten.
+        return ["-drive", f"file={kernel},format=raw,snapshot=on"]
+    return [
+        *["-kernel", kernel],
+        *(["-initrd", launch.files[profile.initrd]] if profile.initrd else []),
+        *(["-append", profile.append] if profile.append else []),
+    ]
+
+
+def _escape(path: Path) -> str:
+    return str(path).replace(",", ",,")

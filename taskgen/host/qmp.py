@@ -1,0 +1,95 @@
+"""QEMU's control connection: what we need of ``qemu.qmp``, with limits and our own errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import EventListener, QMPClient, QMPError
+
+from taskgen.errors import MachineError
+from taskgen.host.waiting import finish
+
+log = logging.getLogger(__name__)
+
+#: Name of the event, its data.
+EventCallback = Callable[[str, Mapping[str, Any]], object]
+
+
+class Qmp:
+    """A negotiated connection. Made by :meth:`connect`."""
+
+    def __init__(self, name: str, client: QMPClient, callbacks: list[EventCallback]) -> None:
+        self.name = name
+        self._client = client
+        self._callbacks = callbacks
+        self._listener = EventListener()
+        client.register_listener(self._listener)
+        self._reader = asyncio.create_task(self._read_events(), name=f"{name}: QMP events")
+
+    @classmethod
+    async def connect(cls, name: str, path: Path, *, timeout_s: float = 10.0) -> Qmp:
+        """Connect to the Unix socket of a running QEMU.
+
+        :raises MachineError: if that fails, or takes longer than ``timeout_s``.
+        """
+        client = QMPClient(name)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await client.connect(str(path))
+        except TimeoutError as error:
+            raise MachineError(f"{name}: QEMU did not answer within {timeout_s:g} s") from error
+        except (QMPError, OSError) as error:
+            raise MachineError(f"{name}: no connection to QEMU: {error}") from error
+        return cls(name, client, [])
+
+    def on_event(self, callback: EventCallback) -> None:
+        """Call ``callback`` with each event (``SHUTDOWN``, ``RESET`` …); it must not block."""
+        self._callbacks.append(callback)
+
+    async def execute(
+        self, command: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float = 5.0
+    ) -> object:
+        """Carry out a command; what QEMU returns.
+
+        :raises MachineError: if QEMU refuses, is gone, or does not answer within ``timeout_s``.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._client.execute(command, dict(arguments or {}))
+        except TimeoutError as error:
+            raise MachineError(
+                f"{self.name}: QEMU did not answer {command} within {timeout_s:g} s"
+            ) from error
+        except (QMPError, OSError, EOFError) as error:
+            raise MachineError(f"{self.name}: {command}: {error}") from error
+
+    async def status(self) -> str:
+        """QEMU's run state: ``running``, ``paused``, ``guest-panicked`` …
+
+        :raises MachineError: as :meth:`execute`.
+        """
+        answer = await self.execute("query-status")
+        assert isinstance(answer, dict), "query-status returns an object"
+        return str(answer["status"])
+
+    async def close(self) -> None:
+        """Close the connection; QEMU runs on."""
+        self._reader.cancel()
+        await finish(asyncio.wait([self._reader]))
+        try:
+            await finish(self._client.disconnect())
+        except (QMPError, OSError, EOFError) as error:
+            log.debug("%s: QMP connection ended: %s", self.name, error)
+
+    async def _read_events(self) -> None:
+        while True:
+            event = await self._listener.get()
+            name, data = str(event["event"]), event.get("data")
+            data = data if isinstance(data, dict) else {}
+            log.debug("%s: QMP event %s %s", self.name, name, data)
+            for callback in tuple(self._callbacks):
+                callback(name, data)
