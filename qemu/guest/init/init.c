@@ -1,0 +1,111 @@
+/* Boots in C, not in shell: each process that a script starts costs milliseconds under emulation. */
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RESTART_DELAY_MS = 200 };
+
+void say(const char *format, ...)
+{
+    char line[256] = "init: ";
+    size_t prefix = strlen(line);
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(line + prefix, sizeof line - prefix - 1, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    size_t total = strlen(line);
+    line[total++] = '\n';
+    if (write(STDERR_FILENO, line, total) < 0)
+        return;
+}
+
+void put(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        say("%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+pid_t launch(char *const arguments[], int output)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    if (output >= 0) {
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
+    }
+    execv(arguments[0], arguments);
+    say("%s: %s", arguments[0], strerror(errno));
+    _exit(127);
+}
+
+static pid_t start_taskloader(int output)
+{
+    static char *const arguments[] = {"/bin/taskloader", NULL};
+
+    return launch(arguments, output);
+}
+
+static pid_t start_dhcp(int output)
+{
+    /* In the foreground, for good: it renews the lease. Its script is this program. */
+    static char *const arguments[] = {"/bin/udhcpc", "-f", "-i", "eth0", "-s", "/bin/set-address",
+                                      "-T", "1", "-t", "8", "-A", "1", NULL};
+
+    return launch(arguments, output);
+}
+
+/* Waits for children, ours and orphaned ones, and starts again what must not end. */
+static void keep_running(int output, pid_t taskloader, pid_t dhcp)
+{
+    static const struct timespec delay = {.tv_nsec = RESTART_DELAY_MS * 1000000L};
+
+    for (;;) {
+        int status;
+        pid_t pid = wait(&status);
+        bool is_taskloader = pid == taskloader;
+
+        if (!is_taskloader && pid != dhcp)
+            continue;
+        say("%s ended (%s %d), starting it again", is_taskloader ? "taskloader" : "udhcpc",
+            WIFEXITED(status) ? "exit value" : "signal",
+            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+        nanosleep(&delay, NULL);
+        if (is_taskloader)
+            taskloader = start_taskloader(output);
+        else
+            dhcp = start_dhcp(output);
+    }
+}
+
+int main(int count, char **arguments)
+{
+    if (strcmp(arguments[0], "/bin/set-address") == 0)
+        return configure_address(count > 1 ? arguments[1] : "");
+
+    mount_all();
+    int output = start_console_pipe();
+    tune_kernel();
+    /* The Taskloader listens before there is an address: whoever learns the address can connect. */
+    pid_t taskloader = start_taskloader(output);
+    load_modules();
+    pid_t dhcp = start_dhcp(output);
+    raise_kernel_threads();
+    keep_running(output, taskloader, dhcp);
+}

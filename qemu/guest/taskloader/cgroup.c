@@ -1,0 +1,113 @@
+/* Groups are made once and used again: making one is slow, and removing one can fail for a moment
+ * after its last process has gone. */
+#include "cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "task.h"
+
+#define ROOT "/sys/fs/cgroup"
+
+static struct {
+    bool exists;
+    int directory;
+    int kill;
+    int memory_events;
+    uint64_t quota_bytes; /* 0: no limit */
+} groups[TASKS_MAX];
+
+static bool write_file(int directory, const char *name, const char *text)
+{
+    int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
+    bool written;
+
+    if (fd < 0)
+        return false;
+    written = write(fd, text, strlen(text)) >= 0;
+    close(fd);
+    return written;
+}
+
+static bool make(unsigned slot)
+{
+    char path[64];
+    struct stat status;
+
+    snprintf(path, sizeof path, ROOT "/task-%u", slot);
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return false;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return false;
+    groups[slot].directory = directory;
+    groups[slot].kill = openat(directory, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+    groups[slot].memory_events = openat(directory, "memory.events", O_RDONLY | O_CLOEXEC);
+    if (groups[slot].kill < 0 || groups[slot].memory_events < 0)
+        return false;
+    /* Without swap there is no such file, and no need of it. */
+    if (fstatat(directory, "memory.swap.max", &status, 0) == 0)
+        write_file(directory, "memory.swap.max", "0");
+    return groups[slot].exists = true;
+}
+
+bool cgroup_prepare(unsigned slot, uint64_t quota_bytes)
+{
+    char text[32] = "max";
+
+    if (!groups[slot].exists && !make(slot)) {
+        console("cannot make a control group: %s", strerror(errno));
+        return false;
+    }
+    if (groups[slot].quota_bytes == quota_bytes)
+        return true;
+    if (quota_bytes > 0)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)quota_bytes);
+    if (!write_file(groups[slot].directory, "memory.max", text)) {
+        console("cannot limit memory to %s bytes: %s", text, strerror(errno));
+        return false;
+    }
+    groups[slot].quota_bytes = quota_bytes;
+    return true;
+}
+
+int cgroup_directory(unsigned slot)
+{
+    return groups[slot].directory;
+}
+
+void cgroup_kill(unsigned slot)
+{
+    if (write(groups[slot].kill, "1", 1) < 0)
+        console("cgroup.kill: %s", strerror(errno));
+}
+
+/* The number after a line's name, in a file such as memory.events. */
+static uint64_t field(const char *text, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, length) == 0 && line[length] == ' ')
+            return strtoull(line + length, NULL, 10);
+    }
+    return 0;
+}
+
+uint64_t cgroup_out_of_memory_count(unsigned slot)
+{
+    char text[512];
+    ssize_t length = pread(groups[slot].memory_events, text, sizeof text - 1, 0);
+
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    return field(text, "oom") + field(text, "oom_kill");
+}

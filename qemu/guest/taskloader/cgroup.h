@@ -1,0 +1,22 @@
+/* A control group for each slot of the task table: limits the memory of a task, and holds the whole
+ * tree of processes that an activation leaves behind, so that all of it can be killed at once. */
+#ifndef CGROUP_H
+#define CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Makes the group where it does not exist yet. `quota_bytes` of 0: no limit. */
+bool cgroup_prepare(unsigned slot, uint64_t quota_bytes);
+
+/* Descriptor of the group's directory, for CLONE_INTO_CGROUP. */
+int cgroup_directory(unsigned slot);
+
+/* Kills whatever lives in the group. */
+void cgroup_kill(unsigned slot);
+
+/* How often the group (or the whole machine with a process of the group as the victim) has run out
+ * of memory so far. */
+uint64_t cgroup_out_of_memory_count(unsigned slot);
+
+#endif

@@ -1,0 +1,122 @@
+#include "schedule.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "console.h"
+
+/* As in the kernel; the C library of our age has neither the structure nor the calls. */
+struct attributes {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns;
+    uint64_t deadline_ns;
+    uint64_t period_ns;
+};
+
+/* The shortest that the kernel allows. Runtime equals period: never throttled, and a deadline that
+ * is always nearer than that of a task, whose deadlines are milliseconds. */
+#define TASKLOADER_DEADLINE_NS 100000
+
+/* Whether the Taskloader is above SCHED_DEADLINE at present. */
+static bool above;
+
+static bool set(int pid, struct attributes attributes)
+{
+    attributes.size = sizeof attributes;
+    return syscall(SYS_sched_setattr, pid, &attributes, 0) == 0;
+}
+
+static bool set_fifo(int pid, uint32_t priority)
+{
+    return set(pid, (struct attributes){.policy = SCHED_FIFO, .priority = priority});
+}
+
+/* More urgent than any task; `priority` counts where no task has a deadline. */
+static bool set_above(int pid, uint32_t priority, uint64_t flags)
+{
+    struct attributes attributes = {.flags = flags};
+
+    if (above) {
+        attributes.policy = SCHED_DEADLINE;
+        attributes.runtime_ns = TASKLOADER_DEADLINE_NS;
+        attributes.deadline_ns = TASKLOADER_DEADLINE_NS;
+        attributes.period_ns = TASKLOADER_DEADLINE_NS;
+    } else {
+        attributes.policy = SCHED_FIFO;
+        attributes.priority = priority;
+    }
+    return set(pid, attributes);
+}
+
+void schedule_taskloader(bool above_deadlines)
+{
+    above = above_deadlines;
+    /* Children begin as SCHED_OTHER and are then given what they need. */
+    if (!set_above(0, FIFO_TASKLOADER, SCHED_FLAG_RESET_ON_FORK))
+        console("cannot schedule myself above the tasks: %s", strerror(errno));
+}
+
+bool schedule_prepared(const struct task *task)
+{
+    switch (task->placement.policy) {
+    case POLICY_FIFO:
+        return set_fifo(task->process.pid, (uint32_t)task->placement.fifo_priority);
+    case POLICY_DEADLINE:
+        return set_fifo(task->process.pid, FIFO_HELPER);
+    default:
+        return true;
+    }
+}
+
+bool schedule_released(const struct task *task)
+{
+    const struct description *description = &task->description;
+
+    if (task->placement.policy != POLICY_DEADLINE)
+        return true;
+    return set(task->process.pid, (struct attributes){
+        .policy = SCHED_DEADLINE,
+        .runtime_ns = description->executiontime_us * 1000,
+        .deadline_ns = description->deadline_us * 1000,
+        .period_ns = description->period_us * 1000, /* 0: the kernel takes the deadline */
+    });
+}
+
+void schedule_dying(int pid)
+{
+    set_above(pid, FIFO_HELPER, 0); /* where it is dead already, there is nothing to hasten */
+}
+
+void schedule_describe(int pid, char *text, size_t size)
+{
+    struct attributes attributes = {0};
+
+    if (syscall(SYS_sched_getattr, pid, &attributes, sizeof attributes, 0) < 0) {
+        snprintf(text, size, "unknown policy (%s)", strerror(errno));
+        return;
+    }
+    switch (attributes.policy) {
+    case SCHED_FIFO:
+        snprintf(text, size, "SCHED_FIFO priority %u", attributes.priority);
+        break;
+    case SCHED_DEADLINE:
+        snprintf(text, size, "SCHED_DEADLINE runtime %lluus deadline %lluus period %lluus",
+                 (unsigned long long)attributes.runtime_ns / 1000,
+                 (unsigned long long)attributes.deadline_ns / 1000,
+                 (unsigned long long)attributes.period_ns / 1000);
+        break;
+    case SCHED_OTHER:
+        snprintf(text, size, "SCHED_OTHER nice %d", attributes.nice);
+        break;
+    default:
+        snprintf(text, size, "policy %u", attributes.policy);
+    }
+}

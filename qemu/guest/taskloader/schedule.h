@@ -1,0 +1,31 @@
+/* Scheduling attributes of processes, and the kernel's own word on them. */
+#ifndef SCHEDULE_H
+#define SCHEDULE_H
+
+#include <stdbool.h>
+
+#include "task.h"
+
+enum {
+    FIFO_TASKLOADER = 99,
+    FIFO_HELPER = 98, /* what has to be through before any task: dying processes, preparations */
+    FIFO_TASK_MAX = 97,
+};
+
+/* The Taskloader itself: above all of SCHED_FIFO; and, while tasks with deadlines are about, also
+ * above SCHED_DEADLINE, which is otherwise above everything: releases and kills must not wait. */
+void schedule_taskloader(bool above_deadlines);
+
+/* A process that waits for its release: its task's own policy, so that what it costs to prepare it
+ * delays no task that is more urgent. Tasks with a deadline get theirs only at their release,
+ * because the kernel counts budget and deadline from the moment that it is set. */
+bool schedule_prepared(const struct task *task);
+bool schedule_released(const struct task *task);
+
+/* A process that has been killed needs the CPU once more to die. */
+void schedule_dying(int pid);
+
+/* What the kernel says of a task's process, in words, as "SCHED_FIFO priority 97". */
+void schedule_describe(int pid, char *text, size_t size);
+
+#endif
