@@ -15,6 +15,10 @@ from pathlib import Path
 from taskgen.errors import BootError
 from taskgen.host.inotify import Change, Inotify
 
+#: dnsmasq writes a long file in several pieces over what it was, so what is read between two of them
+#: may join the start of one line with the end of another. It is read once it has been quiet so long.
+_QUIET_S = 0.002
+
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 
 
@@ -37,9 +41,8 @@ class Lease:
 def parse_dnsmasq(text: str) -> dict[str, Lease]:
     """The leases of a dnsmasq lease file, by MAC, expired ones too.
 
-    dnsmasq rewrites the file in place, so a reader may see it half written: a line is taken only
-    when whole, and where a MAC comes twice the first counts, as what follows is what the file said
-    before.
+    dnsmasq rewrites the file in place, so a reader may see the rest of what it was: a line is taken
+    only when whole, and where a MAC comes twice the first counts.
     """
     leases: dict[str, Lease] = {}
     for line in text.splitlines(keepends=True):
@@ -136,8 +139,21 @@ async def watch_leases(
     parse: Callable[[str], Mapping[str, Lease]] = parse_dnsmasq,
 ) -> AsyncIterator[Leases]:
     """Keep the leases of ``path`` current while in the block. The file need not exist yet."""
+    loop = asyncio.get_running_loop()
     leases = Leases(path, parse)
+    pending: asyncio.TimerHandle | None = None
+
+    def on_change() -> None:
+        nonlocal pending
+        if pending:
+            pending.cancel()
+        pending = loop.call_later(_QUIET_S, leases.refresh)
+
     os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o644))
-    with inotify.watch(path, Change.MODIFY | Change.CLOSE_WRITE, leases.refresh):
-        leases.refresh()
-        yield leases
+    try:
+        with inotify.watch(path, Change.MODIFY | Change.CLOSE_WRITE, on_change):
+            leases.refresh()
+            yield leases
+    finally:
+        if pending:
+            pending.cancel()

@@ -104,11 +104,17 @@ def exists(name: str) -> bool:
     return (DIRECTORY / name).exists()
 
 
-def owner_mark(name: str) -> str | None:
-    """The mark of a named namespace; ``None``: it has none, or there is no such namespace.
+def is_unfinished(name: str) -> bool:
+    """Whether the name is an empty file and no namespace: its maker died in the middle."""
+    try:
+        status = (DIRECTORY / name).lstat()
+    except FileNotFoundError:
+        return False
+    return status.st_dev == DIRECTORY.stat().st_dev and status.st_size == 0
 
-    Must not be called in an event loop's thread: it enters the namespace for a moment.
-    """
+
+def owner_mark(name: str) -> str | None:
+    """The mark of a named namespace; ``None``: it has none, or there is no such namespace."""
 
     def look() -> str | None:
         pyroute2_netns.setns(str(DIRECTORY / name), flags=0)

@@ -8,10 +8,8 @@ reaped.
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
 import os
-import pwd
 import shlex
 import signal
 import subprocess
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgen.errors import HostError, MissingToolError
+from taskgen.host.accounts import Account
 from taskgen.host.netns import Namespace
 from taskgen.host.waiting import finish, in_thread
 
@@ -35,43 +34,6 @@ _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C",
 }
-
-
-@dataclass(frozen=True)
-class Account:
-    """The user that a child runs as.
-
-    :ivar groups: supplementary groups, by number.
-    """
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...] = ()
-
-
-def account(user: str) -> Account:
-    """Look up a user of this host.
-
-    :raises HostError: if there is no such user.
-    """
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError as error:
-        raise HostError(
-            f"no user {user!r} on this host",
-            hint=f"create it: adduser --system --group --no-create-home {user}",
-        ) from error
-    return Account(entry.pw_uid, entry.pw_gid)
-
-
-def group_of(path: Path) -> int | None:
-    """The group that may read and write ``path``, if there is one and it is not root's."""
-    try:
-        status = path.stat()
-        grp.getgrgid(status.st_gid)
-    except (OSError, KeyError):
-        return None
-    return status.st_gid if status.st_gid and status.st_mode & 0o060 == 0o060 else None
 
 
 @dataclass(frozen=True)

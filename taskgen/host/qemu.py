@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskgen.errors import BootError, HostError, LaunchError, MachineDiedError, MachineError
+from taskgen.host.accounts import Account, account, group_of
 from taskgen.host.bridge import Tap
 from taskgen.host.console import Console
 from taskgen.host.inotify import Inotify
 from taskgen.host.netns import Namespace
-from taskgen.host.process import Account, Exit, Process, account, group_of, start
+from taskgen.host.process import Exit, Process, start
 from taskgen.host.qemu_command import Accelerator, Launch, command
 from taskgen.host.qmp import Qmp
 from taskgen.host.records import FleetDirectory, MachineRecord

@@ -30,7 +30,7 @@ from typing import TypeVar
 
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError, NamespaceBusyError, PrivilegeError
-from taskgen.host.process import Account
+from taskgen.host.accounts import Account
 
 T = TypeVar("T")
 
