@@ -1,0 +1,226 @@
+"""Sets of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from typing import Any, overload
+
+from taskgen.description import read
+from taskgen.errors import TaskgenError, TaskSetError
+from taskgen.keys import find
+from taskgen.randomness import seeded
+from taskgen.space import Space
+from taskgen.task import Block, Task
+from taskgen.values import Choice, Coupled, Group, Link
+from taskgen.variants import Variant, Variants, VariantStream
+
+
+class TaskSet:
+    """Tasks that run together.
+
+    A set keeps copies of the tasks it is given, so one task can be put in twice. Tasks without an
+    ``id`` get the next free one, counted from 1.
+
+    :ivar name: for people; the class's name unless something else is set.
+    :ivar metadata: what is worth keeping about the set, such as a seed; plain data, never sent.
+    :raises TaskSetError: if an id is used twice.
+    """
+
+    def __init__(self, tasks: Iterable[Task | Mapping[str, Any]] = ()) -> None:
+        self.name = type(self).__name__
+        self.metadata: dict[str, Any] = {}
+        self._tasks: list[Task] = []
+        if isinstance(tasks, Mapping):
+            raise TaskSetError("a task-set is made from a list of tasks", hint="TaskSet([task])")
+        for task in tasks:
+            self.append(task)
+
+    @classmethod
+    def from_description(cls, description: bytes) -> TaskSet:
+        """Read back what :meth:`Variant.description` wrote.
+
+        :raises TaskSetError: if it is not the XML of a task-set.
+        """
+        return TaskSet(Task(task) for task in read(description))
+
+    def append(self, task: Task | Mapping[str, Any]) -> None:
+        """Put a copy of ``task`` into the set.
+
+        :raises TaskSetError: if the task brings an id that is in use.
+        """
+        own = Task(task)
+        if own.id is None or not own.id_is_given:
+            own.assign_id(max((other.id or 0 for other in self), default=0) + 1)
+        elif any(own.id == other.id for other in self):
+            raise TaskSetError(f"task id {own.id} is used twice", hint="leave out the ids")
+        self._tasks.append(own)
+
+    def couple(self, columns: Mapping[str, Any]) -> None:
+        """Let keys of several tasks vary together, like ``zip``.
+
+        :param columns: many values for each ``<task id>.<key>``, as in ``{"1.period": [10, 20],
+            "2.period": [20, 40]}``.
+        :raises TaskSetError: if there is no such task or key, or a value is not allowed.
+        """
+        raw = Coupled(columns)
+        spots = [self._spot(name) for name in raw.columns]
+        checked = [
+            choice.checked(find(path, name), name)
+            for (name, choice), (_, path) in zip(raw.columns.items(), spots, strict=True)
+        ]
+        self.link(spots, Group.of_columns(checked, shared=True))
+
+    def link(self, spots: Iterable[tuple[Task, str]], group: Group) -> None:
+        """Let keys take their values from the columns of ``group``, in the same order."""
+        for column, (task, path) in enumerate(spots):
+            task.link(path, Link(group, column))
+
+    @overload
+    def variants(self, *, where: None = None, repeat: int = 1) -> Variants | VariantStream: ...
+    @overload
+    def variants(self, *, where: Callable[[Variant], object], repeat: int = 1) -> VariantStream: ...
+    def variants(
+        self, *, where: Callable[[Variant], object] | None = None, repeat: int = 1
+    ) -> Variants | VariantStream:
+        """All combinations of the values, none of which is built before it is asked for.
+
+        Later changes of the set do not touch the result.
+
+        :param where: leave out variants for which it returns something false. The result then
+            has no length and no positions.
+        :param repeat: so many variants of each combination, one after the other.
+        :returns: :class:`Variants`, or a :class:`VariantStream` (``indexable`` is false) where
+            their number cannot be known: with ``where``, and for keys with an iterable that has
+            no length.
+        :raises TaskSetError: if the set is empty, a task has no ``pkg`` or an id is used twice.
+        """
+        if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
+            raise TaskSetError(f"repeat = {repeat!r}: must be a whole number above 0")
+        self._check_structure()
+        space = Space(self._tasks, repeat)
+        if where is not None or space.count is None:
+            return VariantStream(space, where)
+        return Variants(space)
+
+    def validate(self) -> None:
+        """Check everything that can be checked before the first variant is built.
+
+        That is every value of every key, once each, however many variants they make. Values of
+        keys without a length are checked when they are drawn.
+
+        :raises TaskSetError: for the first thing that is wrong.
+        """
+        self._check_structure()
+        checked: set[int] = set()
+        for task in self:
+            for path, held in task.paths():
+                if isinstance(held, Link) and id(held.group) in checked:
+                    continue
+                if isinstance(held, Link):
+                    checked.add(id(held.group))
+                    _walk(held.group.rows, f"{task.id}.{path}")
+                elif isinstance(held, Choice):
+                    _walk(held.values, f"{task.id}.{path}")
+
+    def binaries(self) -> frozenset[str]:
+        """Names of all task binaries that any variant needs, as far as they can be known."""
+        names: set[str] = set()
+        for task in self:
+            held = task.get("pkg")
+            if isinstance(held, Choice):
+                names.update(held)
+            elif isinstance(held, str):
+                names.add(held)
+        return frozenset(names)
+
+    def copy(self) -> TaskSet:
+        """A task-set of its own: changing one does not touch the other."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._tasks = [task.copy() for task in self]
+        other.metadata = dict(self.metadata)
+        return other
+
+    __copy__ = copy
+
+    def __add__(self, other: TaskSet) -> TaskSet:
+        """The tasks of both. Ids that the second assigned are assigned anew; couplings stay.
+
+        :raises TaskSetError: if an id that was given is used twice.
+        """
+        if not isinstance(other, TaskSet):
+            return NotImplemented
+        both = TaskSet(self)
+        for task in other:
+            both.append(task)
+        both.name = f"{self.name}+{other.name}"
+        both.metadata = {**self.metadata, **other.metadata}
+        return both
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __getitem__(self, position: int) -> Task:
+        return self._tasks[position]
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {len(self)} tasks>"
+
+    def _spot(self, name: str) -> tuple[Task, str]:
+        number, _, path = name.partition(".")
+        for task in self:
+            if str(task.id) == number and path:
+                return task, path
+        ids = ", ".join(str(task.id) for task in self)
+        raise TaskSetError(f"{name}: no such task", hint=f"<task id>.<key>, with ids {ids}")
+
+    def _check_structure(self) -> None:
+        if not self._tasks:
+            raise TaskSetError(f"task-set {self.name}: has no tasks")
+        seen = set()
+        for task in self:
+            if task.id is None or task.id in seen:
+                what = "has no id" if task.id is None else f"id {task.id} is used twice"
+                raise TaskSetError(f"task-set {self.name}: a task {what}")
+            seen.add(task.id)
+            if "pkg" not in task:
+                raise TaskSetError(
+                    f"task {task.id}: has no pkg", hint="pkg is the name of the task's binary"
+                )
+
+
+class BlockTaskSet(TaskSet):
+    """One task for each combination of blocks.
+
+    ``BlockTaskSet(hey.HelloWorld, [priority.Value(10), priority.Value(20)])`` has two tasks: a
+    list holds alternatives, all else is in every task. (A list of values inside a block makes
+    variants; a list of blocks makes tasks.)
+
+    :param seed: for blocks that draw random values; kept in ``metadata["seed"]``. One is drawn
+        where none is given.
+    """
+
+    def __init__(self, *blocks: Block | list[Block], seed: int | None = None) -> None:
+        super().__init__()
+        alternatives = [block if isinstance(block, list) else [block] for block in blocks]
+        with seeded(seed) as source:
+            for combination in product(*alternatives):
+                self.append(Task(*combination))
+        if source.used:
+            self.metadata["seed"] = source.seed
+
+
+def _walk(values: Any, where: str) -> None:
+    if isinstance(values, (tuple, range)):
+        return  # checked when it was set
+    try:
+        for _ in values:
+            pass
+    except TaskgenError:
+        raise
+    except Exception as error:
+        raise TaskSetError(f"{where}: its values cannot be read: {error}") from error
