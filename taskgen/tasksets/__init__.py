@@ -1,0 +1,1 @@
+"""Task-sets that come with Taskgen; ``taskgen run hey.Hey1TaskSet`` names one."""

@@ -1,0 +1,5 @@
+"""Says hello on the console, and ends."""
+
+from taskgen.frozen import FrozenMapping
+
+HelloWorld = FrozenMapping({"pkg": "hey", "quota": "1M", "executiontime": 10, "criticaltime": 1000})

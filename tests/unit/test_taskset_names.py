@@ -1,0 +1,102 @@
+"""Finding task-sets by name."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from taskgen.errors import TaskSetError
+from taskgen.taskset_names import list_tasksets, load_taskset
+from taskgen.tasksets.hey import Hey1TaskSet
+
+MINE = """
+from taskgen.task import Task
+from taskgen.taskset import TaskSet
+
+class Mine(TaskSet):
+    def __init__(self):
+        super().__init__([Task(pkg="hey")])
+
+class Failing(TaskSet):
+    def __init__(self):
+        raise RuntimeError("out of ideas")
+
+class NeedsArgument(TaskSet):
+    def __init__(self, n):
+        super().__init__()
+
+class WrongKey(TaskSet):
+    def __init__(self):
+        super().__init__([Task(perid=1)])
+
+def made():
+    return Mine()
+
+instance = Mine()
+number = 5
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "my_sets.py").write_text(MINE)
+    (tmp_path / "my_broken.py").write_text("import does_not_exist_anywhere\n")
+    (tmp_path / "my_syntax.py").write_text("class:\n")
+    (tmp_path / "my_exit.py").write_text("raise SystemExit(3)\n")
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("my_")]:
+        del sys.modules[name]
+
+
+def test_ours():
+    assert type(load_taskset("hey.Hey1TaskSet")) is Hey1TaskSet
+    assert type(load_taskset("taskgen.tasksets.hey.Hey1TaskSet")) is Hey1TaskSet
+
+
+@pytest.mark.parametrize("name", ["Mine", "made", "instance"])
+def test_the_users_own(mine, name):
+    assert load_taskset(f"my_sets.{name}", directory=mine).binaries() == {"hey"}
+    assert str(mine) not in sys.path
+
+
+def test_the_users_directory_is_searched_only_where_asked(mine):
+    with pytest.raises(TaskSetError, match="there is no module my_sets"):
+        load_taskset("my_sets.Mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hey", "is not a dotted name"),
+        ("hey.Hey1TaskSt", "has no Hey1TaskSt (did you mean 'hey.Hey1TaskSet'?)"),
+        ("exampel.Demo", "there is no module exampel (did you mean 'example.Demo'?)"),
+        ("hey.HelloWorld", "taskgen.tasksets.hey has no HelloWorld"),
+        ("os.path.join", "TypeError"),
+        ("os.sep", "is a str, not a task-set"),
+        ("my_sets.Missing", "my_sets has no Missing"),
+        ("my_sets.deeper.Mine", "there is no module my_sets.deeper"),
+        ("my_sets.Failing", "RuntimeError: out of ideas"),
+        ("my_sets.NeedsArgument", "missing 1 required positional argument"),
+        ("my_sets.WrongKey", "perid: there is no such key"),
+        ("my_sets.number", "is a int, not a task-set"),
+        ("my_broken.Mine", "No module named 'does_not_exist_anywhere'"),
+        ("my_syntax.Mine", "SyntaxError"),
+        ("my_exit.Mine", "SystemExit: 3"),
+        ("..Mine", "task-set '..Mine'"),
+        ("", "is not a dotted name"),
+    ],
+)
+def test_each_failure_is_one_line_that_names_it(mine, name, message):
+    with pytest.raises(TaskSetError) as caught:
+        load_taskset(name, directory=mine)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(mine) not in sys.path
+
+
+def test_listing():
+    listed = dict(list_tasksets())
+    assert listed["hey.Hey1TaskSet"] == "One task, from blocks."
+    assert "example.Demo" in listed
+    assert not any("BlockTaskSet" in name for name in listed)
