@@ -31,7 +31,7 @@ from taskgen.protocol import (
     Start,
     Stop,
 )
-from taskgen.wire import BadFrame, Wire
+from taskgen.wire import BadFrame, Wire, explain
 
 #: Makes a connected, non-blocking TCP socket in the network namespace where the target is.
 Connect = Callable[[], Awaitable[socket.socket]]
@@ -94,8 +94,8 @@ class Session:
             error.hint = "a Taskloader serves one client at a time: has another one got it?"
             wire.fail(error)
             raise
-        except BaseException:
-            wire.fail(ConnectionLostError(f"{target}: the session was closed"))
+        except BaseException as error:
+            wire.fail(ConnectionLostError(f"{target}: the session was not opened: {error!r}"))
             raise
         return session
 
@@ -199,9 +199,9 @@ class Session:
             async with asyncio.timeout(self._limits.close_s):
                 await asyncio.shield(wire.closed)
         except TimeoutError:
-            pass  # what could not be written by now is given up below
+            pass  # the rest is given up below
         finally:
-            wire.fail(ConnectionLostError(f"{wire.target}: the session was closed"))
+            wire.abort()
 
     async def __aenter__(self) -> Self:
         return self
@@ -280,9 +280,7 @@ async def _attach(wire: Wire, connect: Connect, limits: Limits) -> None:
             f"{wire.target}: no connection within {limits.connect_s:g} s"
         ) from error
     except OSError as error:
-        raise ConnectionLostError(
-            f"{wire.target}: cannot connect: {error.strerror or error}"
-        ) from error
+        raise ConnectionLostError(f"{wire.target}: cannot connect: {explain(error)}") from error
     try:
         _tune(sock, limits.silence_s)
         await asyncio.get_running_loop().create_connection(lambda: wire, sock=sock)

@@ -127,9 +127,11 @@ class FakeTaskloader:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for client in self._clients:
+        clients = tuple(self._clients)
+        for client in clients:
             client.abort()
         await self._server.wait_closed()
+        await asyncio.gather(*(client.gone for client in clients))
 
     def _arrived(self, client: _Client) -> None:
         self._clients.append(client)
@@ -156,6 +158,7 @@ class _Client(asyncio.Protocol):
     """One client of a fake: what it says, and what it is told."""
 
     def __init__(self, fake: FakeTaskloader) -> None:
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fake = fake
         self._connection = ServerConnection(optimize=fake.optimize)
         self._transport: asyncio.Transport | None = None
@@ -174,6 +177,7 @@ class _Client(asyncio.Protocol):
         self._end_run()
         self._transport = None
         self._fake._left(self)
+        self.gone.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         self._connection.receive_data(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -131,18 +132,26 @@ class Wire(asyncio.Protocol):
         return item
 
     def fail(self, error: SessionError | RemoteProtocolError) -> None:
-        """End the connection; all that wait, now or later, get ``error``."""
-        if self.failure is None:
-            self.failure = error
+        """End the connection at once; all that wait, now or later, get ``error``."""
+        self._end(error)
+        self.abort()
+
+    def abort(self) -> None:
+        """Give up what has not been written."""
         if self._transport is not None:
             self._transport.abort()
-        for future in (self._go_send, self._news, self._frame, *self._echoes):
-            _settle(future)
 
     def close(self) -> None:
-        """Write what is left, then close."""
-        assert self._transport is not None
-        self._transport.close()
+        """Write what is left, then end the connection."""
+        self._end(ConnectionLostError(f"{self.target}: the session was closed"))
+        if self._transport is not None:
+            self._transport.close()
+
+    def _end(self, error: SessionError | RemoteProtocolError) -> None:
+        if self.failure is None:
+            self.failure = error
+        for future in (self._go_send, self._news, self._frame, *self._echoes):
+            _settle(future)
 
     async def _wait(self, future: asyncio.Future[Any], limit_s: float, what: str) -> None:
         self.check()
@@ -170,10 +179,8 @@ class Wire(asyncio.Protocol):
         self._connection.receive_data(b"")
         if exc is None:
             self._read_messages()
-        elif self.failure is None:
-            error = ConnectionLostError(
-                f"{self.target}: connection lost: {getattr(exc, 'strerror', None) or exc}"
-            )
+        else:
+            error = ConnectionLostError(f"{self.target}: connection lost: {explain(exc)}")
             error.__cause__ = exc
             self.fail(error)
         _settle(self.closed)
@@ -212,6 +219,12 @@ class Wire(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+
+def explain(error: Exception) -> str:
+    """What the operating system says about an error, without number and address."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
 
 
 def _settle(future: asyncio.Future[Any] | None) -> None:
