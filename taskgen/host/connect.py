@@ -8,9 +8,10 @@ import socket
 from taskgen.errors import SessionTimeoutError
 from taskgen.host.netns import Namespace
 
-#: Patience of the first attempt, doubled for each next one. A SYN sent right after the DHCP ACK can
-#: be lost, and the kernel would repeat it after a second only.
-_FIRST_S = 0.03
+#: Patience of the first attempts; then it doubles, for a guest that is slow to answer. A SYN sent
+#: right after the DHCP ACK can be lost, and the kernel would repeat it after a second only.
+_SHORT_S = 0.03
+_SHORT_ATTEMPTS = 4
 _LONGEST_S = 2.0
 _PAUSE_S = 0.03  # after a refusal: the guest is up, its server not yet
 
@@ -25,7 +26,8 @@ async def connect(
     :raises SessionTimeoutError: with the last reason, if there is no connection by then.
     """
     loop = asyncio.get_running_loop()
-    patience_s = _FIRST_S
+    patience_s = _SHORT_S
+    attempts = 0
     reason = "no answer"
     try:
         async with asyncio.timeout(timeout_s):
@@ -37,7 +39,9 @@ async def connect(
                 except TimeoutError:
                     sock.close()
                     reason = "no answer"
-                    patience_s = min(2 * patience_s, _LONGEST_S)
+                    attempts += 1
+                    if attempts >= _SHORT_ATTEMPTS:
+                        patience_s = min(2 * patience_s, _LONGEST_S)
                 except OSError as error:
                     sock.close()
                     reason = error.strerror or str(error)

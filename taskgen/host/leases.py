@@ -15,8 +15,8 @@ from pathlib import Path
 from taskgen.errors import BootError
 from taskgen.host.inotify import Change, Inotify
 
-#: dnsmasq writes a long file in several pieces over what it was, so what is read between two of them
-#: may join the start of one line with the end of another. It is read once it has been quiet so long.
+#: dnsmasq writes a long file in several pieces over what it was, so what is read between two of
+#: them may join the start of one line with the end of another. So it is read once it was quiet for:
 _QUIET_S = 0.002
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
@@ -47,7 +47,7 @@ def parse_dnsmasq(text: str) -> dict[str, Lease]:
     leases: dict[str, Lease] = {}
     for line in text.splitlines(keepends=True):
         fields = line.split()
-        if not line.endswith("\n") or len(fields) < 5:
+        if not line.endswith("\n") or len(fields) != 5:
             continue
         expires, mac, address = fields[0], fields[1].lower(), fields[2]
         if not (expires.isascii() and expires.isdigit()) or not _MAC.fullmatch(mac):

@@ -1,0 +1,38 @@
+"""dnsmasq's configuration."""
+
+from pathlib import Path
+
+from taskgen import assets
+from taskgen.host.dhcp import dnsmasq_command, dnsmasq_config
+from taskgen.slots import load_network
+
+DIRECTORY = Path("/run/taskgen/one")
+
+
+def config():
+    return dnsmasq_config(load_network(assets.root() / "network/network.toml"), DIRECTORY)
+
+
+def test_every_slot_has_its_address_and_nobody_else_gets_one():
+    lines = config().splitlines()
+    hosts = [line for line in lines if line.startswith("dhcp-host=")]
+    assert len(hosts) == 42
+    assert hosts[0] == "dhcp-host=0a:06:00:00:00:01,10.200.45.1,3600"
+    assert hosts[41] == "dhcp-host=0a:06:00:00:00:2a,10.200.45.42,3600"
+    assert [line for line in lines if line.startswith("dhcp-range=")] == [
+        "dhcp-range=10.200.45.0,static,255.255.255.0,3600"
+    ]
+
+
+def test_it_stays_on_the_bridge():
+    assert {"port=0", "interface=br0", "bind-interfaces", "except-interface=lo"} <= set(
+        config().splitlines()
+    )
+
+
+def test_the_mac_is_the_only_key_and_nothing_delays_a_lease():
+    assert {"dhcp-ignore-clid", "no-ping", "dhcp-authoritative"} <= set(config().splitlines())
+
+
+def test_the_command_is_known_again_by_its_file():
+    assert f"--conf-file={DIRECTORY}/dnsmasq.conf" in dnsmasq_command(DIRECTORY)

@@ -1,0 +1,142 @@
+"""Child processes: how they end, and that nothing of them stays."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from taskgen.errors import HostError, MissingToolError
+from taskgen.host.accounts import account
+from taskgen.host.process import Exit, output_of, running, start
+
+
+def test_exit_status_and_last_words():
+    async def main():
+        process = await start("sh", ["sh", "-c", "echo one; echo two >&2; exit 3"])
+        ended = await process.wait()
+        assert ended == Exit(3, "one\ntwo")
+        assert str(ended) == "exit status 3: one | two"
+        assert process.exit == ended
+        assert await process.stop() == ended
+        process.signal(signal.SIGKILL)  # nothing happens
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("ended", "text"),
+    [
+        (Exit(0), "exit status 0"),
+        (Exit(-9), "killed by SIGKILL"),
+        (Exit(None), "ended with an unknown status"),
+    ],
+)
+def test_exit_in_words(ended, text):
+    assert str(ended) == text
+
+
+def test_death_is_noticed_at_once():
+    async def main():
+        async with running("sleep", ["sleep", "60"]) as process:
+            os.kill(process.pid, signal.SIGKILL)
+            killed_at = time.monotonic()
+            ended = await process.wait()
+            assert ended.code == -9
+            assert process.died_at is not None
+            assert process.died_at - killed_at < 0.05
+
+    asyncio.run(main())
+
+
+STUBBORN = (
+    "import os,signal,time; signal.signal(15, signal.SIG_IGN); os.write({}, b'x'); time.sleep(60)"
+)
+
+
+def test_stop_kills_what_ignores_sigterm():
+    async def main():
+        read, write = os.pipe()
+        process = await start(
+            "stubborn", [sys.executable, "-c", STUBBORN.format(write)], fds=[write]
+        )
+        os.close(write)
+        assert await asyncio.to_thread(os.read, read, 1) == b"x"
+        os.close(read)
+        assert (await process.stop(term_s=0.1)).code == -9
+
+    asyncio.run(main())
+
+
+def test_cancellation_ends_the_child():
+    async def main():
+        started = asyncio.get_running_loop().create_future()
+
+        async def work():
+            async with running("sleep", ["sleep", "60"]) as process:
+                started.set_result(process.pid)
+                await process.wait()
+
+        task = asyncio.create_task(work())
+        pid = await started
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    asyncio.run(main())
+
+
+def test_cancellation_while_starting_leaves_no_child():
+    async def main():
+        before = os.listdir("/proc/self/fd")
+        task = asyncio.create_task(start("sleep", ["sleep", "61.25"]))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+    asyncio.run(main())
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_descriptor_and_no_secret_reaches_the_child(monkeypatch):
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+
+    with open(os.devnull, "rb") as file:
+        os.set_inheritable(file.fileno(), True)
+        output = asyncio.run(output_of(["sh", "-c", "ls /proc/self/fd | wc -l; env"]))
+    assert output.text.splitlines()[0] == "4"  # one of them is that of ls itself
+    assert "SECRET_TOKEN" not in output.text
+
+
+def test_missing_program():
+    with pytest.raises(MissingToolError, match="no program 'no-such-program'"):
+        asyncio.run(start("x", ["no-such-program"]))
+
+
+def test_unknown_user():
+    with pytest.raises(HostError, match="adduser --system --group --no-create-home no-such-user"):
+        account("no-such-user")
+
+
+def test_short_command_has_a_limit():
+    with pytest.raises(HostError, match=r"sleep 60: no end after 0.05 s"):
+        asyncio.run(output_of(["sleep", "60"], timeout_s=0.05))
+
+
+def test_output_goes_to_the_file(tmp_path):
+    async def main():
+        path = tmp_path / "log"
+        path.write_text("before\n")
+        async with running("sh", ["sh", "-c", "echo said"], output=path) as process:
+            await process.wait()
+        assert path.read_text() == "before\nsaid\n"
+        assert (await process.wait()).output == "before\nsaid"
+
+    asyncio.run(main())
