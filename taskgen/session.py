@@ -155,10 +155,8 @@ class Session:
         :returns: what had come in before and nobody had read. It cannot belong to this run, and
             :meth:`events` will not tell it.
         """
-        stale = tuple(self._wire.inbox)
         self._wire.send(Start())
-        self._wire.inbox.clear()
-        return stale
+        return self._wire.take_all()
 
     def stop(self) -> None:
         """End the run; there is no answer to wait for, but activations that were running say so."""

@@ -61,7 +61,7 @@ class Wire(asyncio.Protocol):
         self._frame: asyncio.Future[bytes | None] | None = None
         self._news: asyncio.Future[None] | None = None
 
-    # For those who wait.
+    # For those who ask and wait.
 
     def send(self, *messages: Message) -> None:
         """Write messages in one piece.
@@ -130,6 +130,13 @@ class Wire(asyncio.Protocol):
         if self._reading_paused and len(self.inbox) < INBOX_LIMIT // 2:
             self._set_reading(paused=False)
         return item
+
+    def take_all(self) -> tuple[Event | BadFrame, ...]:
+        """All that has come in and has not been read."""
+        items = tuple(self.inbox)
+        self.inbox.clear()
+        self._set_reading(paused=False)
+        return items
 
     def fail(self, error: SessionError | RemoteProtocolError) -> None:
         """End the connection at once; all that wait, now or later, get ``error``."""

@@ -530,6 +530,24 @@ def test_a_flood_of_events_waits_at_the_target(monkeypatch):
     assert all(a.at_us <= b.at_us for a, b in pairwise(events))
 
 
+def test_a_start_throws_a_flood_away_and_reads_on(monkeypatch):
+    monkeypatch.setattr(wire, "INBOX_LIMIT", 100)
+
+    async def use(session, fake):
+        await session.prepare(taskset((1, 1, 0, 5000)), [HEY])
+        session.start()
+        await until(lambda: session._wire._reading_paused)
+        session.clear()
+        session.send_descriptions(taskset((2, 1, 0, 1)))
+        stale = session.start()
+        async for event in session.events(timeout_s=20):
+            if event.task_id == 2:
+                return stale
+        return None
+
+    assert len(on(use)) > 100
+
+
 @pytest.mark.parametrize("piece", [1, 3, 4, 5])
 @pytest.mark.parametrize("frame_bytes", [0, 144])
 def test_any_split_of_the_servers_writes(piece, frame_bytes):
