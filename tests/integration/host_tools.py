@@ -1,0 +1,158 @@
+"""Fleets and machines for tests, and a DHCP client that sits on a tap."""
+
+import asyncio
+import os
+import socket
+import struct
+from contextlib import asynccontextmanager
+
+from taskgen.host.fleet_network import fleet_network
+from taskgen.host.inotify import Inotify
+from taskgen.host.qemu import launch
+from taskgen.host.qemu_command import Accelerator
+from taskgen.host.records import FleetDirectory, Kind, embedded_name
+
+DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
+_VNET_HEADER = bytes(10)  # linux/virtio_net.h: no offloads
+
+
+@asynccontextmanager
+async def fleet_directory(namespace=None, kind=Kind.EMBEDDED):
+    """The directory of a fleet of its own."""
+    name = embedded_name()
+    directory = FleetDirectory.create(
+        name, kind=kind, namespace=name if namespace is None else namespace
+    )
+    try:
+        yield directory
+    finally:
+        directory.close()
+
+
+@asynccontextmanager
+async def fleet(network, namespace=None, on_problem=lambda text: None):
+    """A fleet's directory and network."""
+    async with (
+        fleet_directory(namespace) as directory,
+        fleet_network(network, directory, on_problem) as net,
+    ):
+        yield directory, net
+
+
+@asynccontextmanager
+async def lone_machine(profile, **options):
+    """A machine without a network."""
+    async with fleet_directory("") as directory:
+        with Inotify() as inotify:
+            async with launch(
+                profile,
+                "taskgen-1",
+                directory=directory,
+                accelerator=Accelerator.TCG,
+                inotify=inotify,
+                **options,
+            ) as qemu:
+                yield qemu
+
+
+@asynccontextmanager
+async def machine(profile, directory, net, number=1):
+    """A machine of a fleet."""
+    slot = net.network.slot(number)
+    async with launch(
+        profile,
+        slot.name,
+        directory=directory,
+        accelerator=Accelerator.TCG,
+        inotify=net.inotify,
+        namespace=net.namespace,
+        tap=await net.open_tap(slot),
+        mac=slot.mac,
+    ) as qemu:
+        yield qemu
+
+
+async def available(net, address, timeout_s=20):
+    """Connect to a guest and see that it answers AVAILABLE."""
+    sock = await net.connect(str(address), 3001, timeout_s)
+    loop = asyncio.get_running_loop()
+    with sock:
+        message = (0xAAAAA).to_bytes(4, "little")
+        await loop.sock_sendall(sock, message)
+        async with asyncio.timeout(timeout_s):
+            return await loop.sock_recv(sock, 4) == message
+
+
+async def read_frame(tap, wanted, timeout_s=5):
+    """The first frame from the tap that ``wanted`` accepts; ``None`` if there is none in time."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(tap.fd, readable.set)
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                readable.clear()
+                try:
+                    frame = os.read(tap.fd, 4096)[len(_VNET_HEADER) :]
+                except BlockingIOError:
+                    await readable.wait()
+                else:
+                    if wanted(frame):
+                        return frame
+    except TimeoutError:
+        return None
+    finally:
+        loop.remove_reader(tap.fd)
+
+
+def write_frame(tap, frame):
+    """Send a frame, as a guest would."""
+    os.write(tap.fd, _VNET_HEADER + frame)
+
+
+def _checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def dhcp_frame(mac, kind, *, xid=0xE4C14788, options=b""):
+    """A DHCP broadcast like that of lwIP: no client-id, and the same transaction id every time."""
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    bootp = struct.pack("!4BIHH", 1, 1, 6, 0, xid, 0, 0x8000) + bytes(16)
+    bootp += hardware + bytes(10 + 64 + 128) + b"\x63\x82\x53\x63"
+    bootp += bytes([53, 1, kind]) + options + b"\xff"
+    udp = struct.pack("!4H", 68, 67, 8 + len(bootp), 0) + bootp
+    header = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, bytes(4), b"\xff" * 4
+    )
+    header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]
+    return b"\xff" * 6 + hardware + b"\x08\x00" + header + udp
+
+
+def _is_answer(kind, xid):
+    def check(frame):
+        bootp = frame[14 + 20 + 8 :]
+        return (
+            frame[12:14] == b"\x08\x00"
+            and frame[14 + 9] == 17
+            and bootp[:1] == b"\x02"
+            and bootp[4:8] == xid.to_bytes(4, "big")
+            and bytes([53, 1, kind]) in bootp
+        )
+
+    return check
+
+
+async def dhcp_exchange(tap, mac, *, xid=0xE4C14788, options=b"", timeout_s=5):
+    """Ask for an address as a guest; the address, or ``None`` if nobody answers."""
+    write_frame(tap, dhcp_frame(mac, DISCOVER, xid=xid, options=options))
+    offer = await read_frame(tap, _is_answer(OFFER, xid), timeout_s)
+    if offer is None:
+        return None
+    address = offer[14 + 20 + 8 + 16 :][:4]
+    server = offer[14 + 12 :][:4]
+    options += b"\x32\x04" + address + b"\x36\x04" + server
+    write_frame(tap, dhcp_frame(mac, REQUEST, xid=xid, options=options))
+    assert await read_frame(tap, _is_answer(ACK, xid), timeout_s)
+    return socket.inet_ntoa(address)
