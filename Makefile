@@ -18,7 +18,7 @@ setup: ## Install packages, virtual environment and guest image, as far as they 
 	@./bootstrap.sh
 
 guest: ## Build the guest image; KERNEL=rt takes Debian's PREEMPT_RT kernel
-	@./qemu/guest/build $(KERNEL)
+	@./qemu/guest/build --kernel $(KERNEL)
 
 demo: setup ## Run a task-set with its variants on a fleet of two machines
 	@$(SUDO) .venv/bin/taskgen run example.Demo --machines $(MACHINES) --events events.csv

@@ -35,5 +35,5 @@ fi
 
 say "building the guest image"
 for kernel in cloud ${KERNEL:-}; do
-    ./qemu/guest/build "$kernel"
+    ./qemu/guest/build --kernel "$kernel"
 done

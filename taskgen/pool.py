@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from taskgen.errors import MachineError
+from taskgen.errors import TaskgenError
 from taskgen.fleet import SERVING, STARTING, Abandon, Action, Launch, Member, Retire, plan
+from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
 from taskgen.lifecycle import MachineState
 from taskgen.waiting import first_of
@@ -33,7 +34,7 @@ class PooledMachine(Target, Protocol):
     async def start(self) -> None:
         """Launch it and wait until it is ready.
 
-        :raises MachineError: if that fails; :meth:`stop` is still needed.
+        :raises TaskgenError: if that fails; :meth:`stop` is still needed.
         """
 
     async def stop(self) -> None:
@@ -105,7 +106,8 @@ class Pool:
     async def run(self) -> None:
         """Keep the fleet as planned until there is nothing left to do and all machines are gone.
 
-        :raises MachineError: if boots keep failing and no machine serves.
+        :raises TaskgenError: if boots keep failing and no machine serves, or a task-set fails to
+            give its next variant.
         """
         try:
             async with asyncio.TaskGroup() as lives:
@@ -114,8 +116,8 @@ class Pool:
                     for action in self._plan():
                         self._carry_out(action, lives)
                     await first_of(self._replan.wait(), self._queue.changed())
-        except* MachineError as group:
-            raise group.exceptions[0] from None
+        except* TaskgenError as group:
+            raise _first(group) from None
 
     def _plan(self) -> list[Action]:
         members = {
@@ -157,23 +159,29 @@ class Pool:
             if member.retire.is_set():
                 return
             try:
-                await machine.start()
-                self._failures = 0
-                self._replan.set()  # another may boot
-                await self._serve(machine, member.retire)
+                if await self._started(machine):
+                    self._replan.set()  # another may boot
+                    await self._serve(machine, member.retire)
             finally:
-                await asyncio.shield(machine.stop())
-        except MachineError as error:
-            self._failed(error)
+                await finish(machine.stop())
         finally:
             del self._members[slot]
             self._replan.set()
 
-    def _failed(self, error: MachineError) -> None:
-        """A boot failed: rest, then try again, unless that is pointless.
+    async def _started(self, machine: PooledMachine) -> bool:
+        """Whether the machine is ready; if not, no other is tried for a while.
 
-        :raises MachineError: ``error``, if no machine serves and the last boots all failed.
+        :raises TaskgenError: if no machine serves and the last boots all failed.
         """
+        try:
+            await machine.start()
+        except TaskgenError as error:
+            self._failed(error)
+            return False
+        self._failures = 0
+        return True
+
+    def _failed(self, error: TaskgenError) -> None:
         self._failures += 1
         serving = any(m.machine.state in SERVING for m in self._members.values())
         if self._failures >= BOOT_FAILURES and not serving:
@@ -186,3 +194,10 @@ class Pool:
     def _rested(self) -> None:
         self._resting = False
         self._replan.set()
+
+
+def _first(group: BaseExceptionGroup[TaskgenError]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

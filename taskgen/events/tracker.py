@@ -105,6 +105,11 @@ class RunTracker:
         """Ids of the tasks that have not said ``JOBS_DONE``."""
         return [number for number, task in self._state.items() if not task.done]
 
+    @property
+    def running(self) -> bool:
+        """Whether an activation has begun and not ended."""
+        return any(task.open for task in self._state.values())
+
     def feed(self, event: Event) -> None:
         """Take the next event of the run."""
         task = self._state.get(event.task_id)

@@ -42,10 +42,15 @@ _LOOKS = 2
 
 @dataclass
 class Report:
-    """What was removed, and what was left and why; each a line for people."""
+    """What was removed, and what was left and why; each a line for people.
+
+    :ivar left: because its engine lives.
+    :ivar failed: what should have been removed, and could not be.
+    """
 
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 def down(kinds: Collection[Kind] = tuple(Kind)) -> Report:
@@ -61,7 +66,7 @@ def down(kinds: Collection[Kind] = tuple(Kind)) -> Report:
                 if record is None or record.kind in kinds:
                     report.removed += _remove(path, record)
             except (HostError, ConfigError, OSError) as error:
-                report.left.append(f"fleet {path.name}: {error}")
+                report.failed.append(f"fleet {path.name}: {error}")
     for line in report.removed:
         log.info("removed %s", line)
     return report

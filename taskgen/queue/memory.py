@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from taskgen.errors import TaskgenError
 from taskgen.interfaces import (
     Counts,
     FailureClass,
@@ -56,16 +57,26 @@ class _Open:
     upcoming: Iterator[Variant] = field(init=False)
     again: deque[Run] = field(default_factory=deque)
     exhausted: bool = False
-    claimed: int = 0
+    broken: TaskgenError | None = None
 
     def __post_init__(self) -> None:
         self.upcoming = iter(self.job.variants)
 
     def next(self) -> Run | None:
-        """The next run: what was pushed back first, else the next variant."""
+        """The next run: what was pushed back first, else the next variant.
+
+        :raises TaskgenError: if the task-set fails to give it; from then on, always.
+        """
         if self.again:
             return self.again.popleft()
-        for variant in itertools.islice(self.upcoming, 1):
+        if self.broken:
+            raise self.broken
+        try:
+            variant = next(self.upcoming, None)
+        except TaskgenError as error:
+            self.broken = error  # the iterator now looks exhausted; what it had left is not done
+            raise
+        if variant is not None:
             return Run(
                 id=f"{self.job.id}-{variant.index}-1",
                 job_id=self.job.id,
@@ -125,7 +136,6 @@ class MemoryQueue:
             if job.job.profile not in (None, target.profile):
                 continue
             if run := job.next():
-                job.claimed += 1
                 self._running[run.id] = run
                 return run
         return None
@@ -168,9 +178,7 @@ class MemoryQueue:
 
     def _release(self, run: Run) -> _Open:
         del self._running[run.id]
-        job = self._jobs[run.job_id]
-        job.claimed -= 1
-        return job
+        return self._jobs[run.job_id]
 
     def _notify(self) -> None:
         # Whoever waits now is woken; whoever comes later waits for the next change.

@@ -1,0 +1,122 @@
+"""A fleet on this host, for as long as the program lives: everything real, put together."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import taskgen
+from taskgen import assets
+from taskgen.binaries import Binaries
+from taskgen.engine import Engine
+from taskgen.errors import PrivilegeError
+from taskgen.host.accelerator import choose
+from taskgen.host.cleanup import sweep
+from taskgen.host.fleet_network import FleetNetwork, fleet_network
+from taskgen.host.records import FleetDirectory, Kind, embedded_name
+from taskgen.host.waiting import in_thread
+from taskgen.interfaces import RunQueue
+from taskgen.machine import Machine, MachineKind
+from taskgen.pool import Pool
+from taskgen.profiles import Profile
+from taskgen.settings import Settings
+from taskgen.slots import Network, load_network
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetPlan:
+    """What a fleet is to be; nothing of it exists yet.
+
+    :ivar binaries: the user's directories of task binaries, searched after the profile's.
+    :ivar icount: virtual time, where the profile offers it.
+    """
+
+    profile: Profile
+    settings: Settings = field(default_factory=Settings)
+    binaries: tuple[Path, ...] = ()
+    icount: bool = False
+
+    def task_binaries(self) -> Binaries:
+        """Where the task binaries of this fleet's machines are found."""
+        own = (self.profile.binaries,) if self.profile.binaries else ()
+        return Binaries((*own, *self.binaries), self.profile.architecture)
+
+    def network(self) -> Network:
+        """The network's description.
+
+        :raises ConfigError: if it cannot be used.
+        """
+        chosen = self.settings.network.file
+        return load_network(chosen or assets.root() / "network" / "network.toml")
+
+
+class LocalFleet:
+    """Network and machines of one fleet. Made by :func:`local_fleet`."""
+
+    def __init__(
+        self, plan: FleetPlan, kind: MachineKind, network: FleetNetwork, directory: FleetDirectory
+    ) -> None:
+        self.plan = plan
+        self.kind = kind
+        self.network = network
+        self.directory = directory
+
+    def machine(self, slot: int) -> Machine:
+        """The machine of a slot; nothing is started yet."""
+        return Machine(self.network.network.slot(slot), self.kind, self.network, self.directory)
+
+    def pool(self, engine: Engine, queue: RunQueue, *, limit: int) -> Pool:
+        """Machines that work off ``queue``.
+
+        :param limit: machines wanted at most.
+        """
+        # One boot keeps one core busy; more at once only make the first one late.
+        boots_at_once = self.plan.settings.fleet.boots_at_once or os.cpu_count() or 1
+        return Pool(
+            self.machine,
+            engine.serve,
+            queue,
+            slots=self.network.network.slots,
+            limit=limit,
+            boots_at_once=boots_at_once,
+        )
+
+
+@asynccontextmanager
+async def local_fleet(plan: FleetPlan) -> AsyncIterator[LocalFleet]:
+    """A fleet while in the block; what dead embedded engines left is removed first.
+
+    :raises SetupError: if the host or the input does not allow it; nothing is left then.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeError("a fleet needs root", hint="sudo taskgen …")
+    settings, profile = plan.settings, plan.profile
+    network = plan.network()
+    profile.image_files()
+    for line in (await in_thread(None, sweep)).removed:
+        log.warning("a crashed engine had left this, and it is removed now: %s", line)
+    verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)
+    name = embedded_name()
+    chosen = settings.network.namespace
+    kind = MachineKind(
+        profile=profile,
+        accelerator=verdict.accelerator,
+        binaries=plan.task_binaries(),
+        user=settings.qemu.user,
+        icount=plan.icount,
+        provenance={"taskgen": taskgen.__version__, "host": os.uname().nodename},
+    )
+    directory = FleetDirectory.create(
+        chosen or name, kind=Kind.EMBEDDED, namespace=name if chosen is None else chosen
+    )
+    try:
+        async with fleet_network(network, directory, log.warning) as made:
+            yield LocalFleet(plan, kind, made, directory)
+    finally:
+        directory.close()
