@@ -13,9 +13,9 @@ from itertools import chain, islice, product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from taskgen.frozen import FrozenMapping
-from taskgen.keys import KEYS, KeyType
-from taskgen.values import Choice, Group, Link, Stream
+from taskgen.coupling import Group, Link
+from taskgen.template import Template
+from taskgen.values import Choice, Stream
 
 if TYPE_CHECKING:
     from taskgen.task import Task
@@ -49,40 +49,18 @@ class Space:
     :ivar repeat: how many variants each combination makes; they differ in their index only.
     """
 
-    __slots__ = ("_axes", "_fixed", "_ids", "_inner", "_sizes", "_streams", "count", "repeat")
+    __slots__ = ("_axes", "_ids", "_inner", "_sizes", "_streams", "_templates", "count", "repeat")
 
     def __init__(self, tasks: Sequence[Task], repeat: int = 1) -> None:
         self.repeat = repeat
         self._ids = tuple(task.id for task in tasks)
-        self._fixed: tuple[dict[str, Any], ...] = tuple({} for _ in tasks)
-        axes = list(self._find_axes(tasks))
+        self._templates = [Template(task) for task in tasks]
+        axes = list(_find_axes(tasks))
         self._streams = [axis for axis in axes if isinstance(axis.values, Stream)]
         self._axes = [axis for axis in axes if not isinstance(axis.values, Stream)]
         self._sizes = [len(axis.values) for axis in self._axes]
         self._inner = prod(self._sizes)
         self.count = None if self._streams else self._inner
-
-    def _find_axes(self, tasks: Sequence[Task]) -> Iterator[Axis]:
-        groups: dict[tuple[Group, int], list[tuple[Spot, int]]] = {}
-        order: list[Axis | tuple[Group, int]] = []
-        for position, task in enumerate(tasks):
-            for path, value in task.paths():
-                spot = (position, path)
-                # The place is kept also by what varies, so that the order of arguments is.
-                self._fixed[position][path] = None
-                if isinstance(value, Link):
-                    which = (value.group, -1 if value.group.shared else position)
-                    if which not in groups:
-                        order.append(which)
-                    groups.setdefault(which, []).append((spot, value.column))
-                elif isinstance(value, Choice):
-                    order.append(Axis((spot,), value.values))
-                elif isinstance(value, Stream):
-                    order.append(Axis((spot,), value))
-                else:
-                    self._fixed[position][path] = value
-        for entry in order:
-            yield entry if isinstance(entry, Axis) else _axis_of(entry[0], groups[entry])
 
     def at(self, number: int) -> tuple[Any, ...]:
         """The values of combination ``number``. Takes the same time for any number."""
@@ -120,10 +98,13 @@ class Space:
 
     def tasks(self, values: tuple[Any, ...]) -> tuple[Mapping[str, Any], ...]:
         """The tasks with every key present, defaults filled in."""
-        filled = [dict(fixed) for fixed in self._fixed]
+        made: list[dict[str, Any]] = [{} for _ in self._templates]
         for (position, path), value in self._assignments(values):
-            filled[position][path] = value
-        return tuple(complete(task) for task in filled)
+            made[position][path] = value
+        return tuple(
+            template.filled(own) if own else template.fixed
+            for template, own in zip(self._templates, made, strict=True)
+        )
 
     def _assignments(self, values: tuple[Any, ...]) -> Iterator[tuple[Spot, Any]]:
         for axis, value in zip(chain(self._streams, self._axes), values, strict=True):
@@ -146,25 +127,24 @@ class Space:
         return number if len(parameters) == sum(len(axis.spots) for axis in self._axes) else None
 
 
-def complete(paths: Mapping[str, Any]) -> FrozenMapping:
-    """A task with every key present, from its paths: defaults filled in, trees nested, frozen."""
-    task: dict[str, Any] = {
-        name: {} if key.type in (KeyType.TREE, KeyType.DATA) else key.default
-        for name, key in KEYS.items()
-    }
-    for path, value in paths.items():
-        *parents, leaf = path.split(".")
-        inner = task
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[leaf] = value
-    return _freeze(task)
-
-
-def _freeze(tree: dict[str, Any]) -> FrozenMapping:
-    return FrozenMapping(
-        {name: _freeze(item) if type(item) is dict else item for name, item in tree.items()}
-    )
+def _find_axes(tasks: Sequence[Task]) -> Iterator[Axis]:
+    """What varies, in the order in which it does."""
+    groups: dict[tuple[Group, int], list[tuple[Spot, int]]] = {}
+    order: list[Axis | tuple[Group, int]] = []
+    for position, task in enumerate(tasks):
+        for path, value in task.paths():
+            spot = (position, path)
+            if isinstance(value, Link):
+                which = (value.group, -1 if value.group.shared else position)
+                if which not in groups:
+                    order.append(which)
+                groups.setdefault(which, []).append((spot, value.column))
+            elif isinstance(value, Choice):
+                order.append(Axis((spot,), value.values))
+            elif isinstance(value, Stream):
+                order.append(Axis((spot,), value))
+    for entry in order:
+        yield entry if isinstance(entry, Axis) else _axis_of(entry[0], groups[entry])
 
 
 def _axis_of(group: Group, shares: list[tuple[Spot, int]]) -> Axis:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
+from taskgen.coupling import Coupled, Group, Link
 from taskgen.errors import TaskSetError
 from taskgen.keys import KEYS, find
-from taskgen.values import Coupled, Group, Link, stored
+from taskgen.values import stored
 
 #: What a task is built from: keys and values, keys that vary together, or what returns such.
 Block: TypeAlias = "Mapping[str, Any] | Coupled | Callable[[], Block]"
@@ -21,7 +22,7 @@ class Task(MutableMapping[str, Any]):
         Task(hey.HelloWorld, priority.Value(100), period=50)
         Task({"pkg": "pi", "config": {"arg1": range(1000, 5000, 1000)}, "period": [10, 20]})
 
-    A block is a mapping, a :class:`~taskgen.values.Coupled`, or a function that returns one. A
+    A block is a mapping, a :class:`~taskgen.coupling.Coupled`, or a function that returns one. A
     value may be one value or many: see :mod:`taskgen.values`. Parts of ``config`` and ``extra``
     are reached by dots, as in ``task["config.arg1"]``.
 

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any, overload
 
+from taskgen.coupling import Coupled, Group, Link
 from taskgen.description import read
 from taskgen.errors import TaskgenError, TaskSetError
 from taskgen.keys import find
 from taskgen.randomness import seeded
 from taskgen.space import Space
 from taskgen.task import Block, Task
-from taskgen.values import Choice, Coupled, Group, Link
-from taskgen.variants import Variant, Variants, VariantStream
+from taskgen.values import Choice
+from taskgen.variant import Variant
+from taskgen.variant_stream import VariantStream
+from taskgen.variants import Variants
 
 
 class TaskSet:

@@ -15,9 +15,9 @@ from taskgen.blocks import (
     priority,
     tumatmul,
 )
+from taskgen.coupling import Coupled
 from taskgen.task import Task
 from taskgen.taskset import BlockTaskSet, TaskSet
-from taskgen.values import Coupled
 
 
 class Demo(TaskSet):

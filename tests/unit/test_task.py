@@ -6,10 +6,11 @@ from collections import OrderedDict
 
 import pytest
 
+from taskgen.coupling import Coupled
 from taskgen.errors import TaskSetError
 from taskgen.keys import KEYS, KeyType, Sent
 from taskgen.task import Task
-from taskgen.values import Choice, Coupled
+from taskgen.values import Choice
 
 
 def test_later_blocks_win_and_functions_are_called():

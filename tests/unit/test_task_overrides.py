@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from taskgen.coupling import Coupled
 from taskgen.errors import TaskSetError
 from taskgen.overrides import apply_settings
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
-from taskgen.values import Choice, Coupled
+from taskgen.values import Choice
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from taskgen.coupling import Coupled
 from taskgen.errors import TaskSetError
 from taskgen.task import Task
 from taskgen.taskset import BlockTaskSet, TaskSet
-from taskgen.values import Choice, Coupled
+from taskgen.values import Choice
 
 
 def ids(taskset):

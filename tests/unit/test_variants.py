@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taskgen.coupling import Coupled
 from taskgen.errors import TaskSetError
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
-from taskgen.values import Choice, Coupled
+from taskgen.values import Choice
 
 # No time limit for an example: other work on the same machine would break it.
 LAWS = settings(deadline=None, max_examples=50)
