@@ -4,13 +4,12 @@
 
 struct child {
     int binary_fd;
-    int go_fd;
     char **arguments;
     char *config;
     volatile int *exec_errno; /* shared with the Taskloader */
 };
 
-/* Sets the process up, waits for its release, executes the binary. */
+/* Sets the process up and executes the binary, stopped before its first instruction. */
 void child_run(const struct child *child) __attribute__((noreturn));
 
 #endif

@@ -1,7 +1,8 @@
 /* One activation as a process: prepared ahead, released, killed, reaped.
  *
- * A fork costs far more than a wake-up. So the process of the next activation is forked as soon as
- * the last one has ended, sets itself up, and sleeps until its release lets it execute the binary.
+ * Making a process out of a binary costs far more than a wake-up. So the process of the next
+ * activation is made as soon as the last one has ended, and stands still before its first
+ * instruction until its release.
  */
 #ifndef PROCESS_H
 #define PROCESS_H
@@ -14,20 +15,23 @@ struct ending {
     uint64_t cpu_us;   /* CPU time since its release */
 };
 
-/* Once, before any task: `ended` is called for each activation that ends by itself. */
+/* Once, before any task: `ended` is called for each activation that has ended. */
 void process_init(void (*ended)(struct task *task, struct ending ending));
 
-/* NONE → PREPARED. False, with a line on the console, if there is no process to be had. */
+/* NONE → PREPARING. False, with a line on the console, if there is no process to be had. */
 bool process_prepare(struct task *task);
 
-/* PREPARED → RUNNING. */
+/* PREPARING, PREPARED or STILLBORN → active. */
 void process_release(struct task *task);
 
-/* RUNNING → NONE if it has ended by now, without waiting. */
+/* Active → NONE if it has ended by now; does not wait. */
 bool process_ended(struct task *task, struct ending *ending);
 
-/* RUNNING, PREPARED or STILLBORN → NONE. Kills all that the activation has begun and waits until its
- * process is gone; `event` is what this end is called. */
-struct ending process_kill(struct task *task, const char *event);
+/* Active → DYING: `ended` follows, with this event, as soon as the process is gone. */
+void process_kill(struct task *task, const char *event);
+
+/* Any → NONE. Returns how an activation that was under way has ended; if it had to be killed for it,
+ * with `event`. Waits until its process is gone. */
+struct ending process_destroy(struct task *task, const char *event);
 
 #endif

@@ -28,7 +28,7 @@ static void escape(const char *text, char *escaped, size_t size)
 
 static const char *state_of(const struct task *task)
 {
-    if (task->process.state == PROCESS_RUNNING)
+    if (is_active(task))
         return "running";
     if (task->done)
         return task->started > 0 ? "done" : "idle";
@@ -64,7 +64,7 @@ void report_live(void)
         const struct task *task = &taskset.task[i];
         char text[512];
 
-        if (task->process.state != PROCESS_RUNNING)
+        if (!is_active(task))
             continue;
         snprintf(text, sizeof text,
                  "<task id=\"%lld\" activation=\"%llu\" pid=\"%d\" release-us=\"%llu\" "

@@ -21,12 +21,10 @@ struct attributes {
     uint64_t period_ns;
 };
 
-/* The shortest that the kernel allows. Runtime equals period: never throttled, and a deadline that
- * is always nearer than that of a task, whose deadlines are milliseconds. */
-#define TASKLOADER_DEADLINE_NS 100000
-
-/* Whether the Taskloader is above SCHED_DEADLINE at present. */
-static bool above;
+/* Runtime equals period: never throttled for long; and a deadline that is nearly always nearer than
+ * that of a task, because those are whole milliseconds. Much shorter, and its own budget's timer
+ * would interrupt it in the middle of each release. */
+#define TASKLOADER_DEADLINE_NS 1000000
 
 static bool set(int pid, struct attributes attributes)
 {
@@ -39,28 +37,20 @@ static bool set_fifo(int pid, uint32_t priority)
     return set(pid, (struct attributes){.policy = SCHED_FIFO, .priority = priority});
 }
 
-/* More urgent than any task; `priority` counts where no task has a deadline. */
-static bool set_above(int pid, uint32_t priority, uint64_t flags)
-{
-    struct attributes attributes = {.flags = flags};
-
-    if (above) {
-        attributes.policy = SCHED_DEADLINE;
-        attributes.runtime_ns = TASKLOADER_DEADLINE_NS;
-        attributes.deadline_ns = TASKLOADER_DEADLINE_NS;
-        attributes.period_ns = TASKLOADER_DEADLINE_NS;
-    } else {
-        attributes.policy = SCHED_FIFO;
-        attributes.priority = priority;
-    }
-    return set(pid, attributes);
-}
-
 void schedule_taskloader(bool above_deadlines)
 {
-    above = above_deadlines;
+    struct attributes attributes = {.policy = SCHED_FIFO, .priority = FIFO_TASKLOADER};
+
+    if (above_deadlines)
+        attributes = (struct attributes){
+            .policy = SCHED_DEADLINE,
+            .runtime_ns = TASKLOADER_DEADLINE_NS,
+            .deadline_ns = TASKLOADER_DEADLINE_NS,
+            .period_ns = TASKLOADER_DEADLINE_NS,
+        };
     /* Children begin as SCHED_OTHER and are then given what they need. */
-    if (!set_above(0, FIFO_TASKLOADER, SCHED_FLAG_RESET_ON_FORK))
+    attributes.flags = SCHED_FLAG_RESET_ON_FORK;
+    if (!set(0, attributes))
         console("cannot schedule myself above the tasks: %s", strerror(errno));
 }
 
@@ -92,7 +82,7 @@ bool schedule_released(const struct task *task)
 
 void schedule_dying(int pid)
 {
-    set_above(pid, FIFO_HELPER, 0); /* where it is dead already, there is nothing to hasten */
+    set_fifo(pid, FIFO_HELPER); /* where it is dead already, there is nothing to hasten */
 }
 
 void schedule_describe(int pid, char *text, size_t size)

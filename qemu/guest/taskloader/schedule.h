@@ -22,7 +22,8 @@ void schedule_taskloader(bool above_deadlines);
 bool schedule_prepared(const struct task *task);
 bool schedule_released(const struct task *task);
 
-/* A process that has been killed needs the CPU once more to die. */
+/* A process that has been killed needs the CPU once more to die, whatever it was before, and even if
+ * its budget is used up. */
 void schedule_dying(int pid);
 
 /* What the kernel says of a task's process, in words, as "SCHED_FIFO priority 97". */

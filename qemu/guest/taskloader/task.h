@@ -44,21 +44,22 @@ struct placement {
     char refused[128];            /* why admission control refused it; empty: admitted */
 };
 
-/* At most one process of a task exists: waiting for its release, running, or being killed. */
+/* At most one process of a task exists. */
 enum process_state {
     PROCESS_NONE,
-    PROCESS_PREPARED,   /* forked and set up, waits for its release to execute the binary */
+    PROCESS_PREPARING, /* forked; sets itself up and executes the binary */
+    PROCESS_PREPARED,  /* stopped before the binary's first instruction, waits for its release */
+    PROCESS_STILLBORN, /* died before its release; told then, because only then it begins */
+    PROCESS_RELEASED,  /* its release came while it was still being prepared */
     PROCESS_RUNNING,
-    PROCESS_STILLBORN,  /* died while it was being prepared; told at its release */
+    PROCESS_DYING,     /* killed, and not gone yet */
 };
 
 struct process {
     struct watch watch;           /* on the pidfd */
     enum process_state state;
     int pid;
-    int go_fd;                    /* eventfd that releases it */
-    int wait_status;              /* of a stillborn process */
-    uint64_t prepared_cpu_us;     /* CPU time that it had used before its release */
+    uint64_t prepared_cpu_us;     /* CPU time that it had used before it ran */
     uint64_t oom_before;          /* out-of-memory count of its cgroup before it */
     const char *killed_as;        /* event type if we killed it, else NULL */
 };
@@ -84,6 +85,12 @@ struct taskset {
 
 /* There is one task-set at a time. The table stays where it is, see struct watch. */
 extern struct taskset taskset;
+
+/* An activation is under way: it has begun and its end is still to be told. */
+static inline bool is_active(const struct task *task)
+{
+    return task->process.state >= PROCESS_RELEASED;
+}
 
 static inline const char *policy_name(enum policy policy)
 {

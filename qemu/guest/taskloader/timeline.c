@@ -52,16 +52,6 @@ void timeline_init(void)
     process_init(ended_by_itself);
 }
 
-static void kill_running(struct task *task, const char *event)
-{
-    struct ending ending;
-
-    /* It may have ended at this very instant; then that is what happened. */
-    if (!process_ended(task, &ending))
-        ending = process_kill(task, event);
-    after_end(task, &ending);
-}
-
 static void begin_activation(struct task *task)
 {
     /* Where preparing failed before, there may be memory for it now. */
@@ -87,12 +77,14 @@ static void refuse_activation(struct task *task)
     }
 }
 
-/* The next point of the grid. Points that have gone by unnoticed are lost, and said to be. */
+/* From one point of the grid to the next. Points that have gone by unnoticed are lost, and said to
+ * be. */
 static void advance(struct task *task, uint64_t at_us)
 {
     uint64_t period_us = task->description.period_us;
 
     if (period_us == 0) {
+        task->release_us = task->next_release_us;
         task->next_release_us = NEVER_US;
         return;
     }
@@ -107,28 +99,17 @@ static void advance(struct task *task, uint64_t at_us)
 
 static void release(struct task *task, uint64_t at_us)
 {
-    struct ending ending;
+    uint64_t was_due_us = task->release_us;
 
-    if (task->process.state == PROCESS_RUNNING && process_ended(task, &ending))
-        after_end(task, &ending);
-    if (task->process.state == PROCESS_RUNNING) {
-        uint64_t was_due_us = task->release_us;
-        advance(task, at_us);
-        uint64_t next_release_us = task->next_release_us;
-        task->release_us = was_due_us; /* the event is about the activation that is killed */
-        kill_running(task, "EXIT_PERIOD");
-        if (!task->done)
-            task->next_release_us = next_release_us;
-        return;
-    }
-    if (task->done)
-        return;
-    task->release_us = task->next_release_us;
     advance(task, at_us);
-    if (task->placement.refused[0] != '\0')
+    if (is_active(task)) {
+        task->release_us = was_due_us; /* its end is about the activation that is killed */
+        process_kill(task, "EXIT_PERIOD");
+    } else if (task->placement.refused[0] != '\0') {
         refuse_activation(task);
-    else
+    } else {
         begin_activation(task);
+    }
 }
 
 static int more_urgent(const void *left, const void *right)
@@ -202,18 +183,33 @@ void timeline_stop(void)
     started = false;
     for (unsigned i = 0; i < taskset.count; i++) {
         struct task *task = &taskset.task[i];
-        struct ending ending;
-        if (task->process.state == PROCESS_RUNNING) {
-            if (!process_ended(task, &ending))
-                ending = process_kill(task, "EXIT_EXTERNAL");
+        bool active = is_active(task);
+        struct ending ending = process_destroy(task, "EXIT_EXTERNAL");
+        if (active)
             event_exit(task, &ending, now_us());
-        } else if (task->process.state != PROCESS_NONE) {
-            process_kill(task, NULL);
-        }
         forget(task);
     }
     schedule_taskloader(false);
     console("stopped");
+}
+
+/* What is due for one task. One that has been killed is left alone until it is gone: a release that
+ * comes meanwhile is made up for then. */
+static void due(struct task *task, uint64_t at_us)
+{
+    struct ending ending;
+
+    if (task->kill_us > at_us && task->next_release_us > at_us)
+        return;
+    /* It may have ended at this very instant; then that is what happened. */
+    if (process_ended(task, &ending))
+        after_end(task, &ending);
+    if (task->kill_us <= at_us) {
+        task->kill_us = NEVER_US;
+        process_kill(task, "EXIT_CRITICAL");
+    }
+    if (task->next_release_us <= at_us && task->process.state != PROCESS_DYING)
+        release(task, at_us);
 }
 
 uint64_t timeline_due(void)
@@ -224,11 +220,10 @@ uint64_t timeline_due(void)
         return NEVER_US;
     for (unsigned i = 0; i < taskset.count; i++) {
         struct task *task = by_urgency[i];
-        uint64_t at_us = now_us();
-        if (task->kill_us <= at_us)
-            kill_running(task, "EXIT_CRITICAL");
-        if (task->next_release_us <= at_us)
-            release(task, at_us);
+        if (task->process.state != PROCESS_DYING)
+            due(task, now_us());
+        if (task->process.state == PROCESS_DYING)
+            continue; /* its end wakes us */
         if (task->kill_us < next_us)
             next_us = task->kill_us;
         if (task->next_release_us < next_us)
