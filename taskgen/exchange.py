@@ -94,6 +94,10 @@ class Exchange:
                 return
 
     async def _take_last_words(self) -> None:
+        for item in self._session.unread():
+            self._note(item)
+        if not self._tracker.running:
+            return
         try:
             async for item in self._session.events(timeout_s=LAST_WORDS_S):
                 self._note(item)

@@ -176,6 +176,10 @@ class Session:
         """
         return _Events(self._wire, timeout_s)
 
+    def unread(self) -> tuple[Event | BadFrame, ...]:
+        """What has come in and :meth:`events` has not told; it will not tell it any more."""
+        return self._wire.take_all()
+
     async def profile(self, timeout_s: float = 2.0) -> bytes | None:
         """Ask ``GET_PROFILE``. See :meth:`live`."""
         return await self._ask(GetProfile(), timeout_s)
