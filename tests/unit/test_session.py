@@ -414,7 +414,7 @@ def test_clearing_a_running_set_leaves_nothing_for_the_next_run():
             FakeTaskloader() as fake,
             await Session.open("x", fake.connect, limits=LIMITS) as session,
         ):
-            await session.prepare(taskset((1, 1, 60_000, 1)), [HEY])
+            await session.prepare(taskset((1, 0, 60_000, 1)), [HEY])
             session.start()
             await take(session, 1)
             await session.prepare(taskset((2, 1, 0, 1)))
