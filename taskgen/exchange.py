@@ -96,8 +96,10 @@ class Exchange:
     async def _take_last_words(self) -> None:
         for item in self._session.unread():
             self._note(item)
-        if not self._tracker.running:
-            return
+        if self._tracker.running:
+            await self._until_nothing_runs()
+
+    async def _until_nothing_runs(self) -> None:
         try:
             async for item in self._session.events(timeout_s=LAST_WORDS_S):
                 self._note(item)
