@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 from taskgen.errors import SessionTimeoutError
@@ -44,7 +45,7 @@ async def connect(
                         patience_s = min(2 * patience_s, _LONGEST_S)
                 except OSError as error:
                     sock.close()
-                    reason = error.strerror or str(error)
+                    reason = os.strerror(error.errno) if error.errno else str(error)
                     await asyncio.sleep(_PAUSE_S)
                 except BaseException:
                     sock.close()

@@ -37,6 +37,7 @@ class Qmp:
         :raises MachineError: if that fails, or takes longer than ``timeout_s``.
         """
         client = QMPClient(name)
+        client.logger.setLevel(logging.CRITICAL)  # what fails is raised, and told by who catches it
         try:
             async with asyncio.timeout(timeout_s):
                 await client.connect(str(path))

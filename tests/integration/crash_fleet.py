@@ -1,0 +1,63 @@
+"""Builds a fleet up to a stage, says so, and waits to be killed. Run by test_host_cleanup.py."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from host_tools import machine
+from pyroute2 import IPRoute
+
+from taskgen import assets
+from taskgen.host import netns
+from taskgen.host.bridge import _name_at_birth, bridge
+from taskgen.host.fleet_network import fleet_network
+from taskgen.host.netns import Namespace
+from taskgen.host.records import FleetDirectory, Kind, run_root
+from taskgen.profiles import load_profile
+from taskgen.slots import load_network
+
+
+async def main(stage, name, kind, namespace):
+    network = load_network(assets.root() / "network" / "network.toml")
+    if stage == "empty directory":
+        (run_root() / name).mkdir(parents=True)
+        await killed()
+    directory = FleetDirectory.create(name, kind=Kind(kind), namespace=namespace)
+    mark = directory.record.mark
+    async with AsyncExitStack() as stack:
+        if stage == "no record":
+            (directory.path / "fleet.json").rename(directory.path / "fleet.new")
+        elif stage == "unfinished name":
+            netns.DIRECTORY.mkdir(exist_ok=True)
+            (netns.DIRECTORY / namespace).touch(mode=0)
+        elif stage == "namespace":
+            await Namespace.create(namespace, mark=mark)
+        elif stage == "bridge":
+            inside = await Namespace.create(namespace, mark=mark)
+            await stack.enter_async_context(bridge(network, inside, mark=mark))
+        elif stage == "newborn bridge":
+            await asyncio.to_thread(bear_bridge, mark)
+        elif stage in ("network", "machines"):
+            net = await stack.enter_async_context(fleet_network(network, directory))
+            if stage == "machines":
+                for number in (1, 2):
+                    await stack.enter_async_context(
+                        machine(load_profile("linux-x86_64"), directory, net, number)
+                    )
+        await killed()
+
+
+def bear_bridge(mark):
+    with IPRoute() as ipr:
+        ipr.link("add", ifname=_name_at_birth(mark), kind="bridge")
+
+
+async def killed():
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    asyncio.run(main(*sys.argv[1:]))
