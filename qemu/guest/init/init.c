@@ -11,7 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RESTART_DELAY_MS = 200 };
+enum {
+    RESTART_DELAY_MS = 200,
+    /* Above all tasks: a renewal takes little, and a lease that runs out takes the address away. */
+    DHCP_PRIORITY = 98,
+};
 
 void say(const char *format, ...)
 {
@@ -40,7 +44,7 @@ void put(const char *path, const char *text)
         close(fd);
 }
 
-pid_t launch(char *const arguments[], int output)
+pid_t launch(char *const arguments[], int output, int priority)
 {
     pid_t pid = fork();
 
@@ -50,6 +54,8 @@ pid_t launch(char *const arguments[], int output)
         dup2(output, STDOUT_FILENO);
         dup2(output, STDERR_FILENO);
     }
+    if (priority > 0)
+        set_priority(0, priority);
     execv(arguments[0], arguments);
     say("%s: %s", arguments[0], strerror(errno));
     _exit(127);
@@ -59,7 +65,7 @@ static pid_t start_taskloader(int output)
 {
     static char *const arguments[] = {"/bin/taskloader", NULL};
 
-    return launch(arguments, output);
+    return launch(arguments, output, 0); /* sets its own */
 }
 
 static pid_t start_dhcp(int output)
@@ -68,7 +74,7 @@ static pid_t start_dhcp(int output)
     static char *const arguments[] = {"/bin/udhcpc", "-f", "-i", "eth0", "-s", "/bin/set-address",
                                       "-T", "1", "-t", "8", "-A", "1", NULL};
 
-    return launch(arguments, output);
+    return launch(arguments, output, DHCP_PRIORITY);
 }
 
 /* Waits for children, ours and orphaned ones, and starts again what must not end. */

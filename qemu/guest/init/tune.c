@@ -13,8 +13,18 @@
 
 #include "init.h"
 
-/* Above all tasks, which have 97 … 1, and below the Taskloader's 99. */
-enum { PRIORITY = 98 };
+/* Above all tasks, which have 97 … 1, and beside the Taskloader, which yields to its equals when it
+ * has more to do than it can. */
+enum { PRIORITY = 99 };
+
+void set_priority(pid_t pid, int priority)
+{
+    struct sched_param parameters = {.sched_priority = priority};
+
+    /* By its number: musl's sched_setscheduler is a stub that fails. */
+    if (syscall(SYS_sched_setscheduler, pid, SCHED_FIFO, &parameters) < 0)
+        say("scheduling of %d: %s", (int)pid, strerror(errno));
+}
 
 void tune_kernel(void)
 {
@@ -49,12 +59,8 @@ static void raise_if_vital(const char *pid)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (read(fd, name, sizeof name - 1) > 0 && is_vital(name)) {
-        struct sched_param parameters = {.sched_priority = PRIORITY};
-        /* musl's sched_setscheduler is a stub that fails. */
-        if (syscall(SYS_sched_setscheduler, atoi(pid), SCHED_FIFO, &parameters) < 0)
-            say("%s: %s", path, strerror(errno));
-    }
+    if (read(fd, name, sizeof name - 1) > 0 && is_vital(name))
+        set_priority(atoi(pid), PRIORITY);
     close(fd);
 }
 

@@ -92,7 +92,7 @@ static void client_ready(struct watch *watch, uint32_t events)
     ssize_t length = recv(watch->fd, input, sizeof input, 0);
     if (length > 0) {
         if (!handler->received(input, (size_t)length))
-            failure = "it does not speak our language";
+            failure = "it sent what cannot be accepted";
     } else if (length == 0) {
         failure = "it closed the connection";
     } else if (errno != EAGAIN && errno != EINTR) {

@@ -120,6 +120,7 @@ static void gone(void)
 {
     binary_drop();
     clear();
+    events_flush(); /* to nobody: the next client must not be told how this one's tasks ended */
 }
 
 const struct client_handler commands = {

@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -101,7 +102,9 @@ void loop_run(uint64_t (*due)(void), void (*flush)(void))
     for (;;) {
         uint64_t next_us = due();
         flush();
-        arm(next_us); /* a time that has passed meanwhile fires at once */
+        if (next_us <= now_us())
+            sched_yield(); /* overloaded: the network's threads need a chance, or STOP never comes */
+        arm(next_us);      /* a time that has passed meanwhile fires at once */
 
         struct epoll_event ready[BATCH];
         int count = epoll_wait(epoll_fd, ready, BATCH, -1);

@@ -46,10 +46,11 @@ void report_profile(void)
         escape(task->placement.refused, reason, sizeof reason);
         snprintf(text, sizeof text,
                  "<task id=\"%lld\" pkg=\"%s\" state=\"%s\" policy=\"%s\" fifo-priority=\"%d\" "
-                 "cpus=\"%d\" activations=\"%llu\" refused=\"%s\"/>",
+                 "cpus=\"%d\" activations=\"%llu\" lost-releases=\"%llu\" refused=\"%s\"/>",
                  (long long)task->description.id, pkg, state_of(task),
                  policy_name(task->placement.policy), task->placement.fifo_priority,
-                 CPU_COUNT(&task->placement.cpus), (unsigned long long)task->started, reason);
+                 CPU_COUNT(&task->placement.cpus), (unsigned long long)task->started,
+                 (unsigned long long)task->lost, reason);
         frame_add(&profile, text);
     }
     frame_send(&profile);

@@ -72,6 +72,7 @@ struct task {
     bool has_binary;              /* at START */
     bool done;                    /* no further release, no further event */
     uint64_t started;             /* activations since START */
+    uint64_t lost;                /* releases since START that passed unnoticed */
     uint64_t next_release_us;     /* NEVER_US: none */
     uint64_t release_us;          /* when the present or last activation was due */
     uint64_t start_us;            /* when it began */

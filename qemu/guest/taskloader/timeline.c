@@ -89,10 +89,11 @@ static void advance(struct task *task, uint64_t at_us)
         return;
     }
     uint64_t late_periods = (at_us - task->next_release_us) / period_us;
-    if (late_periods > 0)
-        console("task %lld %s: %llu releases lost, the machine is too slow",
-                (long long)task->description.id, task->description.pkg,
-                (unsigned long long)late_periods);
+    if (late_periods > 0 && task->lost == 0)
+        console("task %lld %s: releases are lost: the last activation was still dying, or the "
+                "machine is overloaded (GET_PROFILE counts them)",
+                (long long)task->description.id, task->description.pkg);
+    task->lost += late_periods;
     task->release_us = task->next_release_us + late_periods * period_us;
     task->next_release_us = task->release_us + period_us;
 }
@@ -131,6 +132,7 @@ static int more_urgent(const void *left, const void *right)
 static bool prepare(struct task *task)
 {
     task->started = 0;
+    task->lost = 0;
     forget(task);
     if (task->placement.refused[0] != '\0')
         return true;
