@@ -171,8 +171,10 @@ class FleetDirectory:
 
     def close(self) -> None:
         """Remove the directory; everything in the records has been released."""
-        remove_directory(self.path)
-        os.close(self._lock)
+        try:
+            remove_directory(self.path)
+        finally:
+            os.close(self._lock)
 
 
 @contextmanager

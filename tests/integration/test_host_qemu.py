@@ -19,6 +19,7 @@ from taskgen.errors import (
     MissingToolError,
     SessionTimeoutError,
 )
+from taskgen.profiles import load_profile
 
 
 def status(pid):
@@ -205,5 +206,35 @@ def test_virtual_time_boots(profile):
     async def main():
         async with lone_machine(profile, icount=True) as qemu:
             await qemu.first_output(120)
+
+    asyncio.run(main())
+
+
+FOREVER = b"\xfe\xff\xff\xea"  # ARM: b .
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "content"),
+    [
+        ("genode-pbxa9", "image.elf", FOREVER),
+        ("genode-x86_64", "image.iso", bytes(1 << 20)),
+        ("genode-x86_64", "image.img", bytes(1 << 20)),
+    ],
+)
+def test_other_kinds_with_an_image_of_the_users(network, tmp_path, name, image, content):
+    """Nothing here depends on the reference guest. These images only stand for real ones."""
+    path = tmp_path / image
+    path.write_bytes(content)
+    kind = load_profile(name).with_image(path)
+
+    async def main():
+        async with fleet(network) as (directory, net), machine(kind, directory, net) as qemu:
+            assert await qemu.qmp.status() == "running"
+            card = await qemu.qmp.execute("human-monitor-command", {"command-line": "info network"})
+            assert kind.nic.model in card
+            assert f"macaddr={network.slot(1).mac}" in card
+            with pytest.raises(BootError, match=r"-m.*-smp"):
+                await qemu.first_output(0.3)
+        assert path.read_bytes() == content
 
     asyncio.run(main())
