@@ -9,13 +9,13 @@ import errno
 import fcntl
 import hashlib
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
 
@@ -117,7 +117,7 @@ def _make_bridge(network: Network, mark: str, is_host: bool) -> None:
                 # Else it takes the lowest address of its ports, and changes it as they come and go.
                 address=f"{network.mac_prefix}:fe",
             )
-            index = ipr.link_lookup(ifname=_name_at_birth(mark))[0]
+            index = socket.if_nametoindex(_name_at_birth(mark))
             ipr.link("set", index=index, ifalias=mark)
             _set_up_bridge(ipr, index, network)
         except NetlinkError as error:
@@ -161,11 +161,8 @@ def _open_tap(network: Network, name: str) -> Tap:
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode("ascii"), flags))
         _quieten(name)
         with IPRoute() as ipr:
-            bridge_link = _find(ipr, network.bridge)
-            if bridge_link is None:
-                raise HostError(f"tap {name}: the bridge {network.bridge} is gone")
-            index = ipr.link_lookup(ifname=name)[0]
-            ipr.link("set", index=index, master=bridge_link["index"])
+            index = socket.if_nametoindex(name)
+            ipr.link("set", index=index, master=_bridge_index(network, name))
             if network.isolate:
                 ipr.brport("set", index=index, isolated=1)
             ipr.link("set", index=index, state="up")
@@ -183,9 +180,11 @@ def _open_tap(network: Network, name: str) -> Tap:
     return Tap(name, fd)
 
 
-def _find(ipr: IPRoute, name: str) -> Any:
-    links = [link for link in ipr.get_links() if link.get_attr("IFLA_IFNAME") == name]
-    return links[0] if links else None
+def _bridge_index(network: Network, tap: str) -> int:
+    try:
+        return socket.if_nametoindex(network.bridge)
+    except OSError as error:
+        raise HostError(f"tap {tap}: the bridge {network.bridge} is gone") from error
 
 
 def _refuse_used_subnet(ipr: IPRoute, network: Network) -> None:
