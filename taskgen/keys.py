@@ -218,7 +218,9 @@ def find(path: str, where: str | None = None) -> Key:
     if rest and key.type not in (KeyType.TREE, KeyType.DATA):
         raise TaskSetError(f"{where}: {name} has no parts", hint=f"it is {key.allowed}")
     for number, part in enumerate(rest, 1):
-        if key.type is KeyType.DATA and part:
+        if key.type is KeyType.DATA:
+            if not part or part.startswith("$"):  # documents say special things with "$"
+                raise TaskSetError(f"{where}: {part!r} is not a name for data")
             continue
         attribute_inside = part.startswith("@") and number < len(rest)
         if not _ARGUMENT_NAME.fullmatch(part) or attribute_inside:

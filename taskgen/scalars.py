@@ -77,7 +77,9 @@ def argument(value: Any, where: str) -> int | float | str:
 
 def data(value: Any, where: str) -> Any:
     """A value of ``extra``: what JSON and TOML can both write, made immutable."""
-    if isinstance(value, (str, bool)):
+    if isinstance(value, str):
+        return _encodable(value, where)
+    if isinstance(value, bool):
         return value
     if hasattr(value, "tolist"):  # numpy's arrays and scalars, without importing numpy
         value = value.tolist()
@@ -88,7 +90,9 @@ def data(value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(data(item, where) for item in value)
     if isinstance(value, Mapping):
-        return FrozenMapping({str(name): data(item, where) for name, item in value.items()})
+        return FrozenMapping(
+            {_encodable(str(name), where): data(item, where) for name, item in value.items()}
+        )
     raise TaskSetError(
         f"{where} = {value!r}: cannot be kept with the results",
         hint="text, numbers, booleans, lists and mappings can",
@@ -99,6 +103,14 @@ def _finite(value: float, where: str) -> float:
     if not math.isfinite(value):
         raise TaskSetError(f"{where} = {value!r}: must be finite")
     return float(value)
+
+
+def _encodable(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TaskSetError(f"{where} = {text!r}: is not Unicode text") from error
+    return text
 
 
 def _ascii(value: Any, where: str) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any, overload
 
 from taskgen.coupling import Coupled, Group, Link
 from taskgen.description import read
+from taskgen.document import read as read_document
+from taskgen.document_writer import write
 from taskgen.errors import TaskgenError, TaskSetError
+from taskgen.files import form_of, parse, read_text, render
+from taskgen.frozen import thaw
 from taskgen.keys import find
 from taskgen.randomness import seeded
 from taskgen.space import Space
@@ -46,6 +51,53 @@ class TaskSet:
         :raises TaskSetError: if it is not the XML of a task-set.
         """
         return TaskSet(Task(task) for task in read(description))
+
+    @classmethod
+    def load(cls, path: str | Path) -> TaskSet:
+        """Read a document, as :meth:`dump` writes it and people do; TOML or JSON by its name.
+
+        :raises TaskSetError: naming file, place inside it, value, and what is allowed.
+        """
+        path = Path(path)
+        return cls.from_document(parse(read_text(path), form_of(path), str(path)), str(path))
+
+    @classmethod
+    def from_document(cls, document: Any, source: str = "document") -> TaskSet:
+        """The task-set that a document describes, which is plain data; see :mod:`taskgen.document`.
+
+        :param source: where it comes from, for error messages.
+        :raises TaskSetError: naming the place inside the document, what is there and what is
+            allowed.
+        """
+        content = read_document(document, source)
+        try:
+            taskset = TaskSet(content.tasks)
+        except TaskSetError as error:
+            raise TaskSetError(f"{source}: {error.message}", hint=error.hint) from error
+        taskset.name = content.name or taskset.name
+        taskset.metadata = thaw(content.metadata)
+        return taskset
+
+    def to_document(self) -> dict[str, Any]:
+        """Plain data from which :meth:`from_document` makes the same variants.
+
+        What a class derived from this one does besides is not in it.
+
+        :raises TaskSetError: for what no document can hold, such as an iterable without a length.
+        """
+        return write(self._tasks, self.name, self.metadata)
+
+    def dump(self, path: str | Path) -> None:
+        """Write the document into a file, TOML or JSON by its name.
+
+        :raises TaskSetError: for what no document can hold, or if the file cannot be written.
+        """
+        path = Path(path)
+        text = render(self.to_document(), form_of(path))
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise TaskSetError(f"{path}: cannot be written: {error.strerror}") from error
 
     def append(self, task: Task | Mapping[str, Any]) -> None:
         """Put a copy of ``task`` into the set.
@@ -218,8 +270,8 @@ class BlockTaskSet(TaskSet):
 
 
 def _walk(values: Any, where: str) -> None:
-    if isinstance(values, (tuple, range)):
-        return  # checked when it was set
+    if isinstance(values, (tuple, range)) or getattr(values, "checked", False):
+        return  # checked when it was set, or made from what was checked
     try:
         for _ in values:
             pass

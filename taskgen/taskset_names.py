@@ -16,6 +16,7 @@ from typing import Any
 
 import taskgen.tasksets
 from taskgen.errors import TaskgenError, TaskSetError
+from taskgen.files import FORMATS
 from taskgen.taskset import BlockTaskSet, TaskSet
 
 _OURS = taskgen.tasksets.__name__
@@ -23,13 +24,17 @@ _GROUP = "taskgen.tasksets"
 
 
 def load_taskset(name: str, *, directory: Path | None = None) -> TaskSet:
-    """The task-set called ``name``: ``module.Class`` below ``taskgen.tasksets``, the name of an
-    entry point in the group ``taskgen.tasksets``, or a dotted path to a class, an instance or a
-    function without arguments.
+    """The task-set called ``name``.
+
+    That is a document, if the name ends in ``.toml`` or ``.json``; else ``module.Class`` below
+    ``taskgen.tasksets``, the name of an entry point in the group ``taskgen.tasksets``, or a dotted
+    path to a class, an instance or a function without arguments.
 
     :param directory: modules here can be imported too, while this runs.
     :raises TaskSetError: if there is none, or its module or its constructor fails.
     """
+    if name.lower().endswith(tuple(f".{form}" for form in FORMATS)):
+        return TaskSet.load(name)
     with _importable(directory):
         for point in entry_points(group=_GROUP, name=name):
             return _made(_guarded(point.load, f"{name}: entry point {point.value}"), name)
