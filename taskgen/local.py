@@ -15,8 +15,10 @@ from taskgen.binaries import Binaries
 from taskgen.engine import Engine
 from taskgen.errors import PrivilegeError
 from taskgen.host.accelerator import choose
+from taskgen.host.accounts import account
 from taskgen.host.cleanup import sweep
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
+from taskgen.host.process import find_program
 from taskgen.host.records import FleetDirectory, Kind, embedded_name
 from taskgen.host.waiting import in_thread
 from taskgen.interfaces import RunQueue
@@ -99,6 +101,8 @@ async def local_fleet(plan: FleetPlan) -> AsyncIterator[LocalFleet]:
     settings, profile = plan.settings, plan.profile
     network = plan.network()
     profile.image_files()
+    find_program(profile.emulator)
+    account(settings.qemu.user)
     for line in (await in_thread(None, sweep)).removed:
         log.warning("a crashed engine had left this, and it is removed now: %s", line)
     verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)

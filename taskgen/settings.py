@@ -7,6 +7,7 @@ The file is the one that is named, else ``TASKGEN_CONFIG``, else :data:`SYSTEM_F
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -50,6 +51,10 @@ class NetworkSettings:
 
     namespace: str | None = None
     file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.namespace and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.namespace):
+            raise ValueError(f"namespace {self.namespace!r}: letters, digits, dots and dashes only")
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,14 @@ class Settings:
 
 
 def load_settings(
-    path: Path | None = None, environment: Mapping[str, str] = os.environ
+    path: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Settings:
     """Read the settings.
 
     :param path: the file that the user named.
+    :param options: values by section and key that go before all others.
     :raises ConfigError: naming the file or the variable, and the key.
     """
     named = path or (Path(chosen) if (chosen := environment.get("TASKGEN_CONFIG")) else None)
@@ -116,8 +124,11 @@ def load_settings(
     source = str(file) if file else "settings"
     if file:
         convert(data, Settings, source=source)  # so that an error names the right place
-    overridden = _override(data, environment)
-    return convert(data, Settings, source=f"environment ({', '.join(overridden)})")
+    if overridden := _override(data, environment):
+        convert(data, Settings, source=f"environment ({', '.join(overridden)})")
+    for section, values in (options or {}).items():
+        data.setdefault(section, {}).update(values)
+    return convert(data, Settings, source="options")
 
 
 def _override(data: dict[str, Any], environment: Mapping[str, str]) -> list[str]:

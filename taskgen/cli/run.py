@@ -117,12 +117,12 @@ def run(  # noqa: PLR0917 - click passes each option by its name
     Exit status 0: every variant has a result; 1: one has none; 2: bad input, nothing was done;
     130: interrupted.
     """
-    settings = load_settings(config)
-    if namespace is not None:
-        settings = replace(settings, network=replace(settings.network, namespace=namespace))
+    chosen = {} if namespace is None else {"network": {"namespace": namespace}}
+    settings = load_settings(config, options=chosen)
     kind = load_profile(profile or settings.fleet.profile)
     kind = kind.with_image(image) if image else kind
     kind = replace(kind, memory_mb=memory or kind.memory_mb, cpus=cpus or kind.cpus)
+    kind.image_files()
     plan = FleetPlan(
         profile=kind,
         settings=settings,

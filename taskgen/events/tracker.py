@@ -33,7 +33,13 @@ class _Task:
     activations: list[_Raw] = field(default_factory=list)
     open: _Raw | None = None
     ticks: int = 0  # releases used up; a kill by the next release uses up one more
-    done: bool = False
+    refused: bool = False  # and nothing was released since
+    told_done: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to come. A refused task may say so once and then nothing."""
+        return self.told_done or self.refused
 
     @property
     def wanted(self) -> int:
@@ -97,12 +103,12 @@ class RunTracker:
 
     @property
     def done(self) -> bool:
-        """Whether every task has said ``JOBS_DONE``; one that never ends never says it."""
+        """Whether every task has said ``JOBS_DONE``, or was refused."""
         return all(task.done for task in self._state.values())
 
     @property
     def waiting_for(self) -> list[int]:
-        """Ids of the tasks that have not said ``JOBS_DONE``."""
+        """Ids of the tasks from which more is to come."""
         return [number for number, task in self._state.items() if not task.done]
 
     @property
@@ -122,6 +128,7 @@ class RunTracker:
         elif event.type == EventType.NOT_SCHEDULED:
             raw = task.release(event)
             raw.end_us, raw.exit = event.at_us, event.type
+            task.refused = True
         elif event.type == EventType.JOBS_DONE:
             self._jobs_done(task, event)
         else:
@@ -138,7 +145,8 @@ class RunTracker:
     def _begin(self, task: _Task, event: Event) -> None:
         if task.open:
             self.problems.append(f"second START of task {event.task_id} without an exit between")
-        if task.done:
+        task.refused = False
+        if task.told_done:
             self.problems.append(f"START of task {event.task_id} after its JOBS_DONE")
         task.open = task.release(event)
         task.open.start_us = event.at_us
@@ -155,15 +163,17 @@ class RunTracker:
 
     def _jobs_done(self, task: _Task, event: Event) -> None:
         started = len(task.activations)
-        if task.done:
+        if task.told_done:
             self.problems.append(f"second JOBS_DONE of task {event.task_id}")
+        elif task.refused:
+            pass  # however many activations it asked for, none will come
         elif task.open or not task.wanted or started < task.wanted:
             wanted = task.wanted or "endlessly many"
             self.problems.append(
                 f"JOBS_DONE of task {event.task_id} after {started - bool(task.open)} of {wanted}"
                 " activations"
             )
-        task.done = True
+        task.told_done = True
 
     def _base_us(self) -> int:
         """The guest's clock at ``START``.

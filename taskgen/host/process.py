@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -29,9 +30,12 @@ log = logging.getLogger(__name__)
 _TAIL_BYTES = 4096
 _TAIL_LINES = 5
 
+#: Searched after the user's PATH, which often lacks the directories of system programs.
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 #: Nothing of our own environment, which may hold secrets, goes to a child of another user.
 _ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": _SYSTEM_PATH,
     "LC_ALL": "C",
 }
 
@@ -129,6 +133,19 @@ class Process:
         return "\n".join(data.decode(errors="replace").splitlines()[-_TAIL_LINES:])
 
 
+def find_program(name: str) -> str:
+    """The path of a program, looked for in the user's PATH, then where the system has its own.
+
+    :raises MissingToolError: if there is none.
+    """
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
+    if path is None:
+        raise MissingToolError(
+            f"no program {name!r} on this host", hint="taskgen doctor says what to install"
+        )
+    return path
+
+
 async def start(
     name: str,
     argv: Sequence[str],
@@ -149,6 +166,7 @@ async def start(
     :raises HostError: if it cannot be started.
     """
     log.debug("%s: %s", name, shlex.join(argv))
+    program = find_program(argv[0])
 
     def spawn() -> tuple[subprocess.Popen[bytes], int]:
         sink = (
@@ -159,6 +177,7 @@ async def start(
         try:
             child = subprocess.Popen(
                 argv,
+                executable=program,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
@@ -184,8 +203,6 @@ async def start(
         popen, sink = await (
             namespace.run(spawn, undo=undo) if namespace else in_thread(None, spawn, undo=undo)
         )
-    except FileNotFoundError as error:
-        raise MissingToolError(f"{name}: no program {argv[0]!r}") from error
     except (OSError, subprocess.SubprocessError) as error:
         raise HostError(f"{name}: {argv[0]} cannot be started: {error}") from error
     if output:

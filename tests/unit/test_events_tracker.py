@@ -83,21 +83,29 @@ def test_the_release_that_kills_an_activation_starts_nothing():
     assert tracker.problems == []
 
 
-def test_a_refused_release_counts_as_an_activation_that_never_ran():
+def test_a_refused_task_has_an_activation_that_never_ran_and_is_done():
+    tracker = follow(
+        [task(period=10, numberofjobs=5)], [event("NOT_SCHEDULED", at_us=0, release_us=10_000)]
+    )
+    (only,) = tracker.activations()
+    assert (only.start_us, only.exit, only.missed) == (None, "NOT_SCHEDULED", None)
+    assert tracker.done
+
+
+def test_a_refused_task_may_say_jobs_done_however_many_it_asked_for():
+    tracker = follow(
+        [task(numberofjobs=5)], [event("NOT_SCHEDULED"), event("JOBS_DONE"), event("JOBS_DONE")]
+    )
+    assert tracker.problems == ["second JOBS_DONE of task 1"]
+
+
+def test_a_task_that_is_refused_once_and_released_later_is_not_done():
     tracker = follow(
         [task(period=10, numberofjobs=2)],
-        [
-            event("NOT_SCHEDULED", at_us=10_000, release_us=10_000),
-            event("NOT_SCHEDULED", at_us=20_000, release_us=20_000),
-            event("JOBS_DONE", at_us=20_000),
-        ],
+        [event("NOT_SCHEDULED", at_us=10_000), event("START", at_us=20_000)],
     )
-    assert [(a.start_us, a.exit, a.missed) for a in tracker.activations()] == [
-        (None, "NOT_SCHEDULED", None),
-        (None, "NOT_SCHEDULED", None),
-    ]
-    assert tracker.done
-    assert tracker.problems == []
+    assert not tracker.done
+    assert [a.release_us for a in tracker.activations()] == [10_000, 20_000]
 
 
 def test_an_explicit_deadline_goes_before_the_implicit_one():
