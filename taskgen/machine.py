@@ -112,6 +112,7 @@ class Machine:
                 directory=self._directory,
                 accelerator=self.kind.accelerator,
                 inotify=self._network.inotify,
+                namespace=self._network.namespace,
                 tap=tap,
                 mac=self.slot.mac,
                 user=self.kind.user,
