@@ -232,5 +232,7 @@ def find(path: str, where: str | None = None) -> Key:
 
 
 def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), KEYS, n=1, cutoff=0.5)
+    short = name.lower()
+    near = [key for key in KEYS if len(short) > 2 and short in key]  # prio, jobs
+    near += difflib.get_close_matches(short, KEYS, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else f"keys: {', '.join(KEYS)}"

@@ -11,13 +11,14 @@ from taskgen.coupling import Coupled, Group, Link
 from taskgen.description import read
 from taskgen.document import read as read_document
 from taskgen.document_writer import write
-from taskgen.errors import TaskgenError, TaskSetError
+from taskgen.errors import TaskSetError
 from taskgen.files import form_of, parse, read_text, render
 from taskgen.frozen import thaw
 from taskgen.keys import find
 from taskgen.randomness import seeded
 from taskgen.space import Space
 from taskgen.task import Block, Task
+from taskgen.validation import check_structure, check_values
 from taskgen.values import Choice
 from taskgen.variant import Variant
 from taskgen.variant_stream import VariantStream
@@ -152,7 +153,7 @@ class TaskSet:
         """
         if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
             raise TaskSetError(f"repeat = {repeat!r}: must be a whole number above 0")
-        self._check_structure()
+        check_structure(self._tasks, self.name)
         space = Space(self._tasks, repeat)
         if where is not None or space.count is None:
             return VariantStream(space, where)
@@ -166,17 +167,8 @@ class TaskSet:
 
         :raises TaskSetError: for the first thing that is wrong.
         """
-        self._check_structure()
-        checked: set[int] = set()
-        for task in self:
-            for path, held in task.paths():
-                if isinstance(held, Link) and id(held.group) in checked:
-                    continue
-                if isinstance(held, Link):
-                    checked.add(id(held.group))
-                    _walk(held.group.rows, f"{task.id}.{path}")
-                elif isinstance(held, Choice):
-                    _walk(held.values, f"{task.id}.{path}")
+        check_structure(self._tasks, self.name)
+        check_values(self._tasks)
 
     def binaries(self) -> frozenset[str]:
         """Names of all task binaries that any variant needs, as far as they can be known."""
@@ -233,20 +225,6 @@ class TaskSet:
         ids = ", ".join(str(task.id) for task in self)
         raise TaskSetError(f"{name}: no such task", hint=f"<task id>.<key>, with ids {ids}")
 
-    def _check_structure(self) -> None:
-        if not self._tasks:
-            raise TaskSetError(f"task-set {self.name}: has no tasks")
-        seen = set()
-        for task in self:
-            if task.id is None or task.id in seen:
-                what = "has no id" if task.id is None else f"id {task.id} is used twice"
-                raise TaskSetError(f"task-set {self.name}: a task {what}")
-            seen.add(task.id)
-            if "pkg" not in task:
-                raise TaskSetError(
-                    f"task {task.id}: has no pkg", hint="pkg is the name of the task's binary"
-                )
-
 
 class BlockTaskSet(TaskSet):
     """One task for each combination of blocks.
@@ -267,15 +245,3 @@ class BlockTaskSet(TaskSet):
                 self.append(Task(*combination))
         if source.used:
             self.metadata["seed"] = source.seed
-
-
-def _walk(values: Any, where: str) -> None:
-    if isinstance(values, (tuple, range)) or getattr(values, "checked", False):
-        return  # checked when it was set, or made from what was checked
-    try:
-        for _ in values:
-            pass
-    except TaskgenError:
-        raise
-    except Exception as error:
-        raise TaskSetError(f"{where}: its values cannot be read: {error}") from error

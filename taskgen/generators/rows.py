@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from taskgen.errors import TaskSetError
 from taskgen.generators.numeric import numpy
 from taskgen.generators.priorities import ASSIGNMENTS
 from taskgen.generators.recipe import Recipe
 from taskgen.generators.response_time import Load
 from taskgen.generators.uniforms import uniforms
-from taskgen.keys import KEYS
+from taskgen.keys import KEYS, find
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,15 +33,17 @@ Row = tuple[Any, ...]
 class GeneratedRows(Sequence[Row]):
     """A row for each set, which has the columns of task 1, then those of task 2, and so on.
 
-    Each task has the columns ``columns``, in this order, which is that of the table of keys.
+    Each task has the columns ``columns``, in this order, which is that of the table of keys. The
+    values need no check: the recipe was checked, and all it can lead to is allowed.
+
+    :raises TaskSetError: if ``argument`` is not a part of ``config``.
 
     :ivar recipe: what the rows depend on, and all that they depend on.
     """
 
-    #: Nothing here needs to be checked: it is made from what was checked.
-    checked = True
-
     def __init__(self, recipe: Recipe, argument: str | None) -> None:
+        if argument is not None and (find(argument).name != "config" or "." not in argument):
+            raise TaskSetError(f"argument = {argument!r}: must be a part of config")
         self.recipe = recipe
         self.argument = argument
         fixed = "deadline" if recipe.priorities is None else "priority"

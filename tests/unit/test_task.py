@@ -135,6 +135,7 @@ def test_extra_keeps_lists_as_data_and_choices_as_choices():
     ("key", "value", "message"),
     [
         ("perid", 1, "perid: there is no such key (did you mean 'period'?)"),
+        ("jobs", 1, "jobs: there is no such key (did you mean 'numberofjobs'?)"),
         ("Priority", 1, "Priority: there is no such key (did you mean 'priority'?)"),
         ("zzz", 1, "zzz: there is no such key (keys: id, pkg,"),
         ("period.x", 1, "period.x: period has no parts"),

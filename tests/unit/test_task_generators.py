@@ -515,6 +515,9 @@ def test_what_our_guest_refuses():
         ({"periods": {"name": "uniform", "low_ms": 0}}, "0 ms: must be from 1"),
         ({"deadlines": {}}, "deadlines = None: must be one of implicit"),
         ({"argument": "perid"}, "perid: there is no such key"),
+        ({"argument": "period"}, "argument = 'period': must be a part of config"),
+        ({"argument": "config"}, "argument = 'config': must be a part of config"),
+        ({"argument": "extra.utilisation"}, "must be a part of config"),
         ({"task": {"pkg": "x" * 20}}, "has 20 bytes"),
     ],
 )
