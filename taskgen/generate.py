@@ -98,6 +98,7 @@ class GeneratedTaskSets:
             raise TaskSetError("a part of the generated sets is no task-set: slice its variants")
         whole = TaskSet([self._template] * self.recipe.n_tasks)
         whole.name = "Generated"
+        whole.metadata = {"generator": thaw(self.recipe.to_data())}
         spots = [(task, column) for task in whole for column in self._rows.columns]
         whole.link(spots, Group(self._rows, len(spots), shared=True))
         return whole

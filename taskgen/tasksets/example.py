@@ -16,6 +16,8 @@ from taskgen.blocks import (
     tumatmul,
 )
 from taskgen.coupling import Coupled
+from taskgen.generate import generate
+from taskgen.generators.periods import Harmonic
 from taskgen.task import Task
 from taskgen.taskset import BlockTaskSet, TaskSet
 
@@ -136,3 +138,23 @@ class Deadlines(TaskSet):
                 Task(hey.HelloWorld, period.Value(100), jobs.Value(5), deadline=100),
             ]
         )
+
+
+class Generated(TaskSet):
+    """Random sets of four tasks that use 70 % of a processor: 100 variants, one for each set.
+
+    The harmonic periods make runs of a few seconds; see :func:`taskgen.generate.generate`.
+    """
+
+    def __init__(self) -> None:
+        sets = generate(
+            n_tasks=4,
+            utilisation=0.7,
+            n_sets=100,
+            seed=1,
+            periods=Harmonic(base_ms=20, ratio=2, levels=4),
+            task=Task(idle.Idle, jobs.Value(10)),
+            load=0.8,
+        )
+        super().__init__(sets.taskset())
+        self.metadata["seed"] = sets.recipe.seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -100,3 +101,28 @@ def test_listing():
     assert listed["hey.Hey1TaskSet"] == "One task, from blocks."
     assert "example.Demo" in listed
     assert not any("BlockTaskSet" in name for name in listed)
+
+
+class Plugins:
+    """Entry points of a package that is not there."""
+
+    def __init__(self, **targets):
+        self.points = [
+            EntryPoint(name, value, "taskgen.tasksets") for name, value in targets.items()
+        ]
+
+    def __call__(self, *, group, name=None):
+        assert group == "taskgen.tasksets"
+        return [point for point in self.points if name in (None, point.name)]
+
+
+def test_plug_ins(mine, monkeypatch):
+    plugins = Plugins(theirs="taskgen.tasksets.hey:Hey1TaskSet", broken="does_not_exist:X")
+    monkeypatch.setattr("taskgen.taskset_names.entry_points", plugins)
+    assert type(load_taskset("theirs")) is Hey1TaskSet
+    with pytest.raises(TaskSetError, match="broken: entry point does_not_exist:X: ModuleNotFound"):
+        load_taskset("broken")
+    with pytest.raises(TaskSetError, match="broken: entry point"):
+        list_tasksets()
+    plugins.points.pop()
+    assert ("theirs", "One task, from blocks.") in list_tasksets()
