@@ -16,6 +16,20 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# Shows what a command says only if it fails.
+quietly() {
+    log=$(mktemp)
+    if "$@" >"$log" 2>&1; then
+        rm -f "$log"
+    else
+        status=$?
+        cat "$log" >&2
+        rm -f "$log"
+        echo "provision: failed ($status): $*" >&2
+        exit 1
+    fi
+}
+
 installed() {
     [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -34,10 +48,10 @@ for package in $PACKAGES; do
     installed "$package" || missing="$missing $package"
 done
 if [ -n "$missing" ]; then
-    say "installing$missing"
-    as_root apt-get update --quiet=2
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --quiet=2 --yes --no-install-recommends $missing
+    say "installing$missing (this takes a minute)"
+    quietly as_root apt-get update
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends $missing
 else
     say "all packages are there"
 fi
