@@ -1,4 +1,4 @@
-"""What is taken out of a kernel package: the uncompressed kernel, and modules with what they need."""
+"""What is taken out of a kernel package: the bare kernel, and modules with what they need."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def _decompress(payload: bytes) -> bytes:
     if payload.startswith(b"\x1f\x8b"):
         return gzip.decompress(payload[:-4])
     if payload.startswith(b"\x28\xb5\x2f\xfd"):
-        return subprocess.run(["zstd", "-dc"], input=payload[:-4], stdout=subprocess.PIPE, check=True).stdout
+        command = ["zstd", "-dc"]
+        return subprocess.run(command, input=payload[:-4], capture_output=True, check=True).stdout
     raise ValueError(f"unknown compression of the kernel: {payload[:6].hex()}")
 
 
@@ -51,7 +52,8 @@ def _needed_by(module: Path) -> list[str]:
     """The ``depends=`` of a module, from its ``.modinfo`` section."""
     for entry in module.read_bytes().split(b"\0"):
         if entry.startswith(b"depends="):
-            return [name for name in entry.removeprefix(b"depends=").decode("ascii").split(",") if name]
+            names = entry.removeprefix(b"depends=").decode("ascii")
+            return [name for name in names.split(",") if name]
     return []
 
 
@@ -71,8 +73,7 @@ def modules_with_dependencies(tree: Path, names: Iterable[str], scratch: Path) -
     Names that the tree does not have are left out: a driver that is built into this kernel.
     """
     found = {
-        path.name.split(".ko")[0].replace("-", "_"): path
-        for path in sorted(tree.rglob("*.ko*"))
+        path.name.split(".ko")[0].replace("-", "_"): path for path in sorted(tree.rglob("*.ko*"))
     }
     order: dict[str, Path] = {}
 

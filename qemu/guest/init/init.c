@@ -56,6 +56,7 @@ pid_t launch(char *const arguments[], int output, int priority)
     }
     if (priority > 0)
         set_priority(0, priority);
+    put("/proc/self/oom_score_adj", "-1000"); /* if memory runs out, tasks have to go, not we */
     execv(arguments[0], arguments);
     say("%s: %s", arguments[0], strerror(errno));
     _exit(127);

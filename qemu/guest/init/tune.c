@@ -34,6 +34,9 @@ void tune_kernel(void)
     put("/proc/sys/kernel/sched_rt_runtime_us", "-1");
     /* Budgets of SCHED_DEADLINE end when they end, not with the next tick, up to 4 ms later. */
     put("/sys/kernel/debug/sched/features", "HRTICK_DL");
+    /* Memory is counted when it is used, not when it is asked for: a task that takes too much has run
+     * out of its quota, and has not merely been told so by malloc. */
+    put("/proc/sys/vm/overcommit_memory", "1");
     /* SCHED_OTHER tasks are equal, whoever has started them. */
     put("/proc/sys/kernel/sched_autogroup_enabled", "0");
 }

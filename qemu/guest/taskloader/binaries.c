@@ -9,13 +9,12 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "memory.h"
 #include "task.h"
 
 enum { BINARIES_MAX = 256 };
 
-#define BINARY_BYTES_MAX (64u << 20)
-/* Left free for processes, page tables and the network. */
-#define RESERVE_BYTES (8u << 20)
+#define BINARY_BYTES_MAX (64 * MIB)
 
 static struct {
     char name[PKG_SIZE];
@@ -38,24 +37,6 @@ int binary_find(const char *name)
     return -1;
 }
 
-/* MemAvailable, in bytes; what the kernel itself thinks can be had without swapping. */
-static uint64_t memory_available(void)
-{
-    char text[1024];
-    unsigned long long kilobytes = 0;
-    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *line = strstr(text, "MemAvailable:");
-    if (line == NULL || sscanf(line, "MemAvailable: %llu", &kilobytes) != 1)
-        return 0;
-    return kilobytes * 1024;
-}
-
 bool binary_begin(const char *name, uint32_t size)
 {
     snprintf(upload.name, sizeof upload.name, "%s", name);
@@ -69,10 +50,11 @@ bool binary_begin(const char *name, uint32_t size)
         console("upload of %s ignored: it is there already; a changed one needs a reboot", name);
         return true;
     }
-    uint64_t available = memory_available();
-    if (size > BINARY_BYTES_MAX || (uint64_t)size + RESERVE_BYTES > available) {
-        console("upload of %s refused: %u bytes, at most %u and the memory available (%llu) less %u",
-                name, size, BINARY_BYTES_MAX, (unsigned long long)available, RESERVE_BYTES);
+    uint64_t free_bytes = memory_free();
+    if (size > BINARY_BYTES_MAX || (uint64_t)size + MEMORY_RESERVE > free_bytes) {
+        console("upload of %s refused: %u bytes, and there can be %u, %llu are free, %u of them "
+                "reserved", name, size, BINARY_BYTES_MAX, (unsigned long long)free_bytes,
+                MEMORY_RESERVE);
         return false;
     }
     if (binaries_count == BINARIES_MAX) {

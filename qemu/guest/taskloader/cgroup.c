@@ -13,7 +13,8 @@
 #include "console.h"
 #include "task.h"
 
-#define ROOT "/sys/fs/cgroup"
+/* The group above those of the slots. */
+#define ROOT "/sys/fs/cgroup/tasks"
 
 static struct {
     bool exists;
@@ -35,15 +36,38 @@ static bool write_file(int directory, const char *name, const char *text)
     return written;
 }
 
+static int root(void)
+{
+    static int directory = -1;
+
+    if (directory >= 0)
+        return directory;
+    if (mkdir(ROOT, 0755) < 0 && errno != EEXIST)
+        return -1;
+    directory = open(ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory >= 0)
+        write_file(directory, "cgroup.subtree_control", "+memory");
+    return directory;
+}
+
+void cgroup_limit_all(uint64_t bytes)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
+    if (!write_file(root(), "memory.max", text))
+        console("cannot limit the memory of tasks to %s bytes: %s", text, strerror(errno));
+}
+
 static bool make(unsigned slot)
 {
-    char path[64];
+    char name[16];
     struct stat status;
 
-    snprintf(path, sizeof path, ROOT "/task-%u", slot);
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+    snprintf(name, sizeof name, "task-%u", slot);
+    if (mkdirat(root(), name, 0755) < 0 && errno != EEXIST)
         return false;
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int directory = openat(root(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return false;
     groups[slot].directory = directory;

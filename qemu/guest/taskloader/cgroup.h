@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Limits the memory of all tasks together, whatever the quota of each. */
+void cgroup_limit_all(uint64_t bytes);
+
 /* Makes the group where it does not exist yet. `quota_bytes` of 0: no limit. */
 bool cgroup_prepare(unsigned slot, uint64_t quota_bytes);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "client.h"
 #include "commands.h"
@@ -14,7 +15,7 @@
 #include "schedule.h"
 #include "timeline.h"
 
-enum { PORT = 3001 };
+enum { PORT = 3001, DESCRIPTORS = 4096 };
 
 struct taskset taskset;
 
@@ -25,9 +26,19 @@ static void flush(void)
     client_settle();
 }
 
+/* Each task takes four descriptors. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit = {.rlim_cur = DESCRIPTORS, .rlim_max = DESCRIPTORS};
+
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        console("setrlimit: %s", strerror(errno));
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    allow_descriptors();
     /* Pages are locked as they are first touched: all of them at once would make each fork dearer. */
     if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
         console("mlockall: %s", strerror(errno));

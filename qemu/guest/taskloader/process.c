@@ -19,6 +19,7 @@
 #include "cgroup.h"
 #include "child.h"
 #include "console.h"
+#include "memory.h"
 #include "schedule.h"
 
 static void (*tell_ended)(struct task *task, struct ending ending);
@@ -50,8 +51,6 @@ static void let_go(struct task *task)
     struct process *process = &task->process;
 
     process->prepared_cpu_us = cpu_us(process->pid);
-    if (!schedule_released(task))
-        complain(task, "scheduling");
     if (ptrace(PTRACE_DETACH, process->pid, NULL, NULL) < 0)
         complain(task, "release");
     process->state = PROCESS_RUNNING;
@@ -139,6 +138,11 @@ bool process_prepare(struct task *task)
         .exec_errno = &exec_errno[task->slot],
     };
 
+    if (memory_free() < MEMORY_FOR_PROCESS) {
+        errno = ENOMEM;
+        complain(task, "no process");
+        return false;
+    }
     exec_errno[task->slot] = 0;
     process->oom_before = cgroup_out_of_memory_count(task->slot);
     process->killed_as = NULL;
@@ -168,6 +172,8 @@ bool process_prepare(struct task *task)
 
 void process_release(struct task *task)
 {
+    if (task->process.state != PROCESS_STILLBORN && !schedule_released(task))
+        complain(task, "scheduling");
     if (task->process.state == PROCESS_PREPARED) {
         let_go(task);
         return;

@@ -1,8 +1,9 @@
 /* One activation as a process: prepared ahead, released, killed, reaped.
  *
  * Making a process out of a binary costs far more than a wake-up. So the process of the next
- * activation is made as soon as the last one has ended, and stands still before its first
- * instruction until its release.
+ * activation is begun as soon as the last one has ended, becomes ready in the time that no task
+ * wants, and stands still before its first instruction until its release. A release that comes too
+ * early for that gives it its task's priority for the rest.
  */
 #ifndef PROCESS_H
 #define PROCESS_H

@@ -56,33 +56,31 @@ void schedule_taskloader(bool above_deadlines)
 
 bool schedule_prepared(const struct task *task)
 {
-    switch (task->placement.policy) {
-    case POLICY_FIFO:
-        return set_fifo(task->process.pid, (uint32_t)task->placement.fifo_priority);
-    case POLICY_DEADLINE:
-        return set_fifo(task->process.pid, FIFO_HELPER);
-    default:
-        return true;
-    }
+    return set(task->process.pid, (struct attributes){.policy = SCHED_IDLE});
 }
 
 bool schedule_released(const struct task *task)
 {
     const struct description *description = &task->description;
 
-    if (task->placement.policy != POLICY_DEADLINE)
-        return true;
-    return set(task->process.pid, (struct attributes){
-        .policy = SCHED_DEADLINE,
-        .runtime_ns = description->executiontime_us * 1000,
-        .deadline_ns = description->deadline_us * 1000,
-        .period_ns = description->period_us * 1000, /* 0: the kernel takes the deadline */
-    });
+    switch (task->placement.policy) {
+    case POLICY_FIFO:
+        return set_fifo(task->process.pid, (uint32_t)task->placement.fifo_priority);
+    case POLICY_DEADLINE:
+        return set(task->process.pid, (struct attributes){
+            .policy = SCHED_DEADLINE,
+            .runtime_ns = description->executiontime_us * 1000,
+            .deadline_ns = description->deadline_us * 1000,
+            .period_ns = description->period_us * 1000, /* 0: the kernel takes the deadline */
+        });
+    default:
+        return set(task->process.pid, (struct attributes){.policy = SCHED_OTHER});
+    }
 }
 
 void schedule_dying(int pid)
 {
-    set_fifo(pid, FIFO_HELPER); /* where it is dead already, there is nothing to hasten */
+    set_fifo(pid, FIFO_DYING); /* where it is dead already, there is nothing to hasten */
 }
 
 void schedule_describe(int pid, char *text, size_t size)

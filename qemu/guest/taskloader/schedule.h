@@ -8,7 +8,7 @@
 
 enum {
     FIFO_TASKLOADER = 99,
-    FIFO_HELPER = 98, /* what has to be through before any task: dying processes, preparations */
+    FIFO_DYING = 98, /* what was killed has to be gone before any task runs */
     FIFO_TASK_MAX = 97,
 };
 
@@ -16,10 +16,11 @@ enum {
  * above SCHED_DEADLINE, which is otherwise above everything: releases and kills must not wait. */
 void schedule_taskloader(bool above_deadlines);
 
-/* A process that waits for its release: its task's own policy, so that what it costs to prepare it
- * delays no task that is more urgent. Tasks with a deadline get theirs only at their release,
- * because the kernel counts budget and deadline from the moment that it is set. */
+/* A process before its release: runs only while nothing else wants the CPU. */
 bool schedule_prepared(const struct task *task);
+
+/* A process at its release: its task's own policy. Not earlier, because the kernel counts budget and
+ * deadline of SCHED_DEADLINE from the moment that it is set. */
 bool schedule_released(const struct task *task);
 
 /* A process that has been killed needs the CPU once more to die, whatever it was before, and even if

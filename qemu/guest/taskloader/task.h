@@ -70,6 +70,7 @@ struct task {
     struct process process;
     unsigned slot;                /* its place in the table, and the number of its cgroup */
     bool has_binary;              /* at START */
+    bool made_ahead;              /* its processes are, there is memory for it */
     bool done;                    /* no further release, no further event */
     uint64_t started;             /* activations since START */
     uint64_t lost;                /* releases since START that passed unnoticed */

@@ -4,12 +4,17 @@
 
 #include "admission.h"
 #include "binaries.h"
+#include "cgroup.h"
 #include "console.h"
 #include "events.h"
+#include "memory.h"
 #include "process.h"
 #include "schedule.h"
 
 static bool started;
+/* How many processes may wait for their release; the others are made when it comes. */
+static uint64_t ahead_max;
+static unsigned ahead;
 /* The tasks, the most urgent first: of several releases at one instant it must not wait. */
 static struct task *by_urgency[TASKS_MAX];
 
@@ -37,7 +42,7 @@ static void after_end(struct task *task, const struct ending *ending)
     if (had_its_last(task)) {
         event_jobs_done(task, at_us);
         forget(task);
-    } else {
+    } else if (task->made_ahead) {
         process_prepare(task);
     }
 }
@@ -128,11 +133,12 @@ static int more_urgent(const void *left, const void *right)
     return (int)a->slot - (int)b->slot;
 }
 
-/* Whether a task will be released at all. */
+/* Whether a task will be released at all; its first process, if so. */
 static bool prepare(struct task *task)
 {
     task->started = 0;
     task->lost = 0;
+    task->made_ahead = false;
     forget(task);
     if (task->placement.refused[0] != '\0')
         return true;
@@ -141,8 +147,28 @@ static bool prepare(struct task *task)
                 task->description.pkg);
         return false;
     }
-    process_prepare(task);
+    task->made_ahead = ahead < ahead_max;
+    if (task->made_ahead) {
+        ahead++;
+        process_prepare(task);
+    }
     return true;
+}
+
+/* Shares out the memory that is free. A process that is made only at its release is late for it, so
+ * the most urgent come first. */
+static void share_memory(void)
+{
+    uint64_t free_bytes = memory_free();
+    uint64_t for_tasks = free_bytes > 2 * MEMORY_RESERVE ? free_bytes - MEMORY_RESERVE
+                                                         : MEMORY_RESERVE;
+
+    cgroup_limit_all(for_tasks);
+    ahead = 0;
+    ahead_max = for_tasks / MEMORY_OF_PREPARED * 3 / 4; /* the rest is for those that run */
+    if (taskset.count > ahead_max)
+        console("memory for %llu of %u processes ahead of their release, the others will be late",
+                (unsigned long long)ahead_max, taskset.count);
 }
 
 /* Whether anything of what was started is still to come. */
@@ -162,12 +188,12 @@ void timeline_start(void)
     }
     started = true;
     schedule_taskloader(admission_decide(&taskset));
-    for (unsigned i = 0; i < taskset.count; i++) {
-        struct task *task = &taskset.task[i];
-        by_urgency[i] = task;
-        task->done = !prepare(task);
-    }
+    share_memory();
+    for (unsigned i = 0; i < taskset.count; i++)
+        by_urgency[i] = &taskset.task[i];
     qsort(by_urgency, taskset.count, sizeof *by_urgency, more_urgent);
+    for (unsigned i = 0; i < taskset.count; i++)
+        by_urgency[i]->done = !prepare(by_urgency[i]);
     uint64_t start_us = now_us();
     for (unsigned i = 0; i < taskset.count; i++) {
         const struct description *description = &by_urgency[i]->description;
