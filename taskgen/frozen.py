@@ -27,6 +27,13 @@ class FrozenMapping(Mapping[str, Any]):
         return f"{type(self).__name__}({self._data!r})"
 
 
+def freeze(tree: Mapping[str, Any]) -> FrozenMapping:
+    """The same content, the mappings inside frozen too."""
+    return FrozenMapping(
+        {name: freeze(item) if isinstance(item, dict) else item for name, item in tree.items()}
+    )
+
+
 def thaw(value: Any) -> Any:
     """The same content in plain dictionaries and lists, as :mod:`json` wants it."""
     if isinstance(value, Mapping):

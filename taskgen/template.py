@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from taskgen.coupling import Link
-from taskgen.frozen import FrozenMapping
+from taskgen.frozen import FrozenMapping, freeze
 from taskgen.keys import KEYS, KeyType
 from taskgen.values import Choice, Stream
 
@@ -63,10 +63,4 @@ def _nested(paths: Mapping[str, Any]) -> FrozenMapping:
         for parent in parents:
             inner = inner.setdefault(parent, {})
         inner[leaf] = value
-    return _frozen(tree)
-
-
-def _frozen(tree: dict[str, Any]) -> FrozenMapping:
-    return FrozenMapping(
-        {name: _frozen(item) if type(item) is dict else item for name, item in tree.items()}
-    )
+    return freeze(tree)

@@ -1,26 +1,34 @@
-"""Ends at once if its first argument is a multiple of the second, else counts for a while."""
+"""Ends at once if its first argument is a multiple of the second, else counts for a while.
+
+``Value(3)``: 3 and 2; ``Value(9, 4)``; ``Variants(50)``: 1 to 50, each with 2; ``Random(100)``: up
+to that, drawn; ``Break``: ends at once; ``RandomBreak``: so does this, with an even number, drawn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from taskgen.blocks._kinds import Program
+from taskgen.frozen import freeze
 from taskgen.randomness import between
+
+_program = Program("cond_mod", usual=100)
 
 
 def Value(number: Any, divisor: Any = 2) -> Mapping[str, Any]:
-    """The number and its divisor; one value each, or many."""
-    return {"pkg": "cond_mod", "quota": "1M", "config": {"arg1": number, "arg2": divisor}}
+    """The number and its divisor: one value each, or many."""
+    return _with(_program.value(number), divisor)
 
 
 def Variants(highest: int) -> Mapping[str, Any]:
-    """A variant for each number from 1 to ``highest``, which ends at once if it is even."""
-    return Value(range(1, highest + 1))
+    """A variant for each number from 1 to ``highest``."""
+    return _with(_program.variants(highest))
 
 
-def Random(highest: int = 100) -> Mapping[str, Any]:
+def Random(highest: int | None = None) -> Mapping[str, Any]:
     """A number from 1 to ``highest``, drawn."""
-    return Value(between(1, highest))
+    return _with(_program.random(highest))
 
 
 def RandomBreak() -> Mapping[str, Any]:
@@ -28,5 +36,8 @@ def RandomBreak() -> Mapping[str, Any]:
     return Value(2 * between(1, 100))
 
 
-#: Ends at once.
-Break = Value(2)
+def _with(block: Mapping[str, Any], divisor: Any = 2) -> Mapping[str, Any]:
+    return {**block, "config": {**block["config"], "arg2": divisor}}
+
+
+Break = freeze(Value(2))

@@ -1,28 +1,15 @@
-"""Uses CPU time and does nothing with it."""
+"""Uses CPU time and does nothing with it; its argument is how much, in ms. 0 never ends.
 
-from __future__ import annotations
+``Value(20)``; ``Variants(50)``: 1 to 50 ms; ``Random(50)``: up to that, drawn; ``Idle``: never ends
+by itself, so that ``criticaltime`` or the next release has to end it.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Program
+from taskgen.frozen import freeze
 
-from taskgen.frozen import FrozenMapping
-from taskgen.randomness import between
+_program = Program("idle", usual=50)
 
-
-def Value(burn_ms: Any) -> Mapping[str, Any]:
-    """CPU time to use, ms; one value, or many. 0: never ends."""
-    return {"pkg": "idle", "quota": "1M", "config": {"arg1": burn_ms}}
-
-
-def Variants(highest: int) -> Mapping[str, Any]:
-    """A variant for each time from 1 to ``highest``, ms."""
-    return Value(range(1, highest + 1))
-
-
-def Random(highest: int = 50) -> Mapping[str, Any]:
-    """A time from 1 to ``highest``, ms, drawn."""
-    return Value(between(1, highest))
-
-
-#: Never ends by itself: ``criticaltime`` or the next release ends it.
-Idle = FrozenMapping(Value(0))
+Value = _program.value
+Variants = _program.variants
+Random = _program.random
+Idle = freeze(Value(0))

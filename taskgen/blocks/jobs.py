@@ -1,27 +1,15 @@
-"""Number of activations; the key is ``numberofjobs``."""
+"""Number of activations; the key is ``numberofjobs``.
 
-from __future__ import annotations
+``Value(10)``; ``Variants``: 1 to 20; ``Random``: one of them; ``Endless``: without end, so that
+the run needs a limit of its own.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Spread
+from taskgen.frozen import freeze
 
-from taskgen.randomness import between
+_spread = Spread("numberofjobs", 1, 20)
 
-
-def Value(number: Any) -> Mapping[str, Any]:
-    """One value, or many, each of which makes a variant."""
-    return {"numberofjobs": number}
-
-
-def Variants() -> Mapping[str, Any]:
-    """All of 1 to 20."""
-    return Value(range(1, 21))
-
-
-def Random() -> Mapping[str, Any]:
-    """One of them, drawn."""
-    return Value(between(1, 20))
-
-
-#: Activations without end: the run then needs a limit of its own.
-Endless = Value(0)
+Value = _spread.value
+Variants = _spread.variants
+Random = _spread.random
+Endless = freeze(Value(0))

@@ -1,23 +1,12 @@
-"""Solves a dense system of linear equations, as LINPACK does."""
+"""Solves a dense system of linear equations, as LINPACK does; its argument is the matrix's size.
 
-from __future__ import annotations
+``Value(100)``; ``Variants(5)``: sizes 1 to 5; ``Random(200)``: up to that, drawn.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Program
 
-from taskgen.randomness import between
+_program = Program("linpack", quota="8M", usual=200)
 
-
-def Value(size: Any) -> Mapping[str, Any]:
-    """Rows and columns of the matrix; one value, or many."""
-    return {"pkg": "linpack", "quota": "8M", "config": {"arg1": size}}
-
-
-def Variants(highest: int) -> Mapping[str, Any]:
-    """A variant for each argument from 1 to ``highest``."""
-    return Value(range(1, highest + 1))
-
-
-def Random(highest: int = 200) -> Mapping[str, Any]:
-    """An argument from 1 to ``highest``, drawn."""
-    return Value(between(1, highest))
+Value = _program.value
+Variants = _program.variants
+Random = _program.random

@@ -1,23 +1,12 @@
-"""Time before the first release."""
+"""Time before the first release, ms.
 
-from __future__ import annotations
+``Value(5)``; ``Variants``: 0 to 100 in steps of 10; ``Random``: one of them.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Spread
 
-from taskgen.randomness import between
+_spread = Spread("offset", 0, 100, step=10)
 
-
-def Value(offset_ms: Any) -> Mapping[str, Any]:
-    """One value in ms, or many, each of which makes a variant."""
-    return {"offset": offset_ms}
-
-
-def Variants() -> Mapping[str, Any]:
-    """All of 0 to 100 ms, in steps of 10."""
-    return Value(range(0, 101, 10))
-
-
-def Random() -> Mapping[str, Any]:
-    """One of them, drawn."""
-    return Value(10 * between(0, 10))
+Value = _spread.value
+Variants = _spread.variants
+Random = _spread.random

@@ -1,23 +1,12 @@
-"""Approaches pi by the series of Gregory and Leibniz."""
+"""Approaches pi by the series of Gregory and Leibniz; its argument is the number of terms.
 
-from __future__ import annotations
+``Value(1000)``; ``Variants(5)``: 1 to 5 terms; ``Random(10_000)``: up to so many, drawn.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Program
 
-from taskgen.randomness import between
+_program = Program("pi", usual=100_000)
 
-
-def Value(iterations: Any) -> Mapping[str, Any]:
-    """Terms of the series; one value, or many."""
-    return {"pkg": "pi", "quota": "1M", "config": {"arg1": iterations}}
-
-
-def Variants(highest: int) -> Mapping[str, Any]:
-    """A variant for each argument from 1 to ``highest``."""
-    return Value(range(1, highest + 1))
-
-
-def Random(highest: int = 100000) -> Mapping[str, Any]:
-    """An argument from 1 to ``highest``, drawn."""
-    return Value(between(1, highest))
+Value = _program.value
+Variants = _program.variants
+Random = _program.random

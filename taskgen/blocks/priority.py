@@ -1,42 +1,16 @@
-"""Fixed priority; **0 is the most urgent**, 127 the least."""
+"""Fixed priority; **0 is the most urgent**, 127 the least.
 
-from __future__ import annotations
+``Value(10)``; ``Variants``: 0 to 127; ``Random``: one of them; ``HighRandom``: 0 to 42, the most
+urgent; ``MediumRandom``: 43 to 85; ``LowRandom``: 86 to 127.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Spread
 
-from taskgen.randomness import between
+_spread = Spread("priority", 0, 127, thirds=(43, 86))
 
-
-def Value(priority: Any) -> Mapping[str, Any]:
-    """One value, or many, each of which makes a variant."""
-    return {"priority": priority}
-
-
-def Variants() -> Mapping[str, Any]:
-    """All of 0 to 127."""
-    return Value(range(128))
-
-
-def Random() -> Mapping[str, Any]:
-    """One of them, drawn."""
-    return _drawn(0, 127)
-
-
-def HighRandom() -> Mapping[str, Any]:
-    """One of 0 to 42, the most urgent, drawn."""
-    return _drawn(0, 42)
-
-
-def MediumRandom() -> Mapping[str, Any]:
-    """One of 43 to 85, drawn."""
-    return _drawn(43, 85)
-
-
-def LowRandom() -> Mapping[str, Any]:
-    """One of 86 to 127, the least urgent, drawn."""
-    return _drawn(86, 127)
-
-
-def _drawn(low: int, high: int) -> Mapping[str, Any]:
-    return Value(between(low, high))
+Value = _spread.value
+Variants = _spread.variants
+Random = _spread.random
+HighRandom = _spread.high_random
+MediumRandom = _spread.medium_random
+LowRandom = _spread.low_random

@@ -1,23 +1,12 @@
-"""Multiplies two square matrices."""
+"""Multiplies two square matrices; its argument is their size.
 
-from __future__ import annotations
+``Value(40)``; ``Variants(5)``: sizes 1 to 5; ``Random(100)``: up to that, drawn.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from taskgen.blocks._kinds import Program
 
-from taskgen.randomness import between
+_program = Program("tumatmul", quota="8M", usual=100)
 
-
-def Value(size: Any) -> Mapping[str, Any]:
-    """Rows and columns of the matrices; one value, or many."""
-    return {"pkg": "tumatmul", "quota": "8M", "config": {"arg1": size}}
-
-
-def Variants(highest: int) -> Mapping[str, Any]:
-    """A variant for each argument from 1 to ``highest``."""
-    return Value(range(1, highest + 1))
-
-
-def Random(highest: int = 100) -> Mapping[str, Any]:
-    """An argument from 1 to ``highest``, drawn."""
-    return Value(between(1, highest))
+Value = _program.value
+Variants = _program.variants
+Random = _program.random
