@@ -243,3 +243,55 @@ def test_the_table_of_keys_is_consistent():
             assert key.default is None
         elif name not in ("id", "pkg"):
             assert key.default is not None
+
+
+@pytest.mark.parametrize("values", [range(5, 8), (5, 6, 7)])
+def test_a_choice_is_a_sequence(values):
+    choice = Choice.of(values)
+    assert len(choice) == 3
+    assert choice[1] == 6
+    assert choice[1:] == Choice(6, 7)
+    assert choice.index(7) == 2
+    assert 6 in choice
+    assert choice == Choice(5, 6, 7)
+    assert choice != Choice(5, 6)
+    assert choice != [5, 6, 7]
+
+
+def test_choices_that_have_no_value():
+    for make in (Choice, lambda: Choice.of(())):
+        with pytest.raises(TaskSetError, match="at least one value"):
+            make()
+
+
+def test_how_values_look():
+    assert repr(Choice(1, 2)) == "Choice(1, 2)"
+    assert repr(Choice(1)) == "Choice(1)"
+    assert repr(Choice.of(range(3))) == "Choice.of(range(0, 3))"
+    assert repr(Coupled(period=[1])) == "Coupled({'period': Choice(1)})"
+    assert repr(Task(pkg="a", period=iter(()))["period"]).startswith("Stream(<tuple_iterator")
+    assert repr(Task(pkg="a")) == "Task({'pkg': 'a'})"
+
+
+def test_ranges_for_keys_that_are_no_numbers_are_checked_too():
+    with pytest.raises(TaskSetError, match="pkg = 0: must be text"):
+        Task(pkg=range(3))
+    with pytest.raises(TaskSetError, match="quota = '0': is not a size"):
+        Task(quota=range(3))
+
+
+def test_a_coupling_of_a_set():
+    with pytest.raises(TaskSetError, match="a set has no order"):
+        Coupled(period={1, 2})
+
+
+def test_text_that_is_no_unicode():
+    with pytest.raises(TaskSetError, match="is not Unicode text"):
+        Task(extra={"x": "\ud800"})
+
+
+def test_numbers_of_arrays_are_numbers():
+    assert Task({"config.arg1": Array([1.5, 2]), "extra.x": Array([1, 2])}) == {
+        "config": {"arg1": Choice(1.5, 2)},
+        "extra": {"x": (1, 2)},
+    }

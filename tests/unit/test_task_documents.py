@@ -50,11 +50,18 @@ def round_trips(taskset):
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ascii_texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8)
 floats = st.floats(allow_nan=False, allow_infinity=False)
-data = st.recursive(
-    texts | st.booleans() | st.integers() | floats,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=2),
-    max_leaves=5,
-)
+extra_names = texts.filter(lambda name: name and name[0] != "$" and "." not in name)
+
+
+def plain(names):
+    return st.recursive(
+        texts | st.booleans() | st.integers() | floats,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=2),
+        max_leaves=5,
+    )
+
+
+data = plain(extra_names)
 ranges = st.builds(
     lambda start, count, step: range(start, start + count * step, step),
     st.integers(1000, 2000),
@@ -69,7 +76,6 @@ def many(one):
 
 arguments = many(st.integers() | ascii_texts | floats) | ranges
 names = st.from_regex(r"@?[A-Za-z_][A-Za-z0-9_-]{0,4}", fullmatch=True)
-extra_names = texts.filter(lambda name: name and name[0] != "$" and "." not in name)
 couplings = st.builds(
     lambda rows: Coupled({"config.z": [row[0] for row in rows]}, caps=[row[1] for row in rows]),
     st.lists(st.tuples(ascii_texts, st.integers(1, 9)), min_size=1, max_size=3),
@@ -95,7 +101,9 @@ task_blocks = st.tuples(task_keys, st.none() | couplings)
 
 @LAWS
 @given(
-    st.lists(task_blocks, min_size=1, max_size=3), texts, st.dictionaries(texts, data, max_size=2)
+    st.lists(task_blocks, min_size=1, max_size=3),
+    texts,
+    st.dictionaries(texts, plain(texts), max_size=2),
 )
 def test_what_was_written_is_read_back(blocks, name, metadata):
     taskset = TaskSet()
@@ -141,6 +149,10 @@ def test_generated_task_sets_that_were_changed_and_added_to():
     del taskset[2]["extra"]
     taskset.append(Task(pkg="hey", period=[10, 20]))
     round_trips(taskset)
+
+
+def test_lists_in_extra_may_hold_any_names():
+    round_trips(TaskSet([Task(pkg="a", extra={"list": [{"": 1, "$range": [1, 2], "a.b": [[]]}]})]))
 
 
 def test_ids_that_are_not_those_that_would_be_assigned():

@@ -397,6 +397,10 @@ def test_slices_of_generated_sets():
         part.taskset()
     with pytest.raises(IndexError):
         sets[10]
+    assert repr(part) == "<2 generated task-sets>"
+    rows = list(sets.taskset()[0]["period"])
+    assert rows == [each[0]["period"] for each in sets]
+    assert list(sets.taskset()[0]["period"][2:5]) == rows[2:5]
 
 
 @pytest.mark.parametrize("method", ["uunifast", "uunifast-discard", "randfixedsum"])

@@ -73,6 +73,26 @@ def test_a_sum_keeps_couplings():
     ]
 
 
+def test_how_it_looks():
+    assert repr(TaskSet([Task(pkg="a")])) == "<TaskSet: 1 tasks>"
+
+
+def test_a_task_that_lost_its_id():
+    taskset = TaskSet([Task(pkg="a")])
+    del taskset[0]["id"]
+    with pytest.raises(TaskSetError, match="a task has no id"):
+        taskset.validate()
+
+
+def test_a_coupling_of_computed_values_is_read_once():
+    values = Computed(range(1, 101))
+    taskset = TaskSet([Task(pkg="a"), Task(pkg="b")])
+    taskset.couple({"1.period": values, "2.period": range(100)})
+    values.read = 0
+    taskset.validate()
+    assert values.read <= 101
+
+
 def test_a_copy_is_independent():
     taskset = TaskSet([Task(pkg="a", period=1)])
     taskset.metadata["seed"] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pickle
 import sys
 import time
@@ -16,6 +17,7 @@ from taskgen.errors import TaskSetError
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
 from taskgen.values import Choice
+from taskgen.variant import thawed
 
 # No time limit for an example: other work on the same machine would break it.
 LAWS = settings(deadline=None, max_examples=50)
@@ -454,3 +456,18 @@ def test_iterating_holds_nothing():
         last = variant
     assert last.index == 100_000
     assert sys.getallocatedblocks() - before < 1000
+
+
+def test_a_variant_in_plain_data():
+    variant = one_task(period=[5, 6], extra={"list": [1]}).variants()[1]
+    plain = json.loads(json.dumps(thawed(variant)))
+    assert plain["index"] == 1
+    assert plain["parameters"] == {"1.period": 6}
+    assert plain["tasks"][0]["extra"] == {"list": [1]}
+    assert plain == thawed(variant)
+
+
+def test_how_sequences_look():
+    assert repr(one_task(period=range(10)).variants()[::3]) == "<4 variants>"
+    assert repr(one_task(period=[1]).variants(where=bool)) == "<variants, one after the other>"
+    assert one_task(period=[1]).variants() != [1]
