@@ -77,23 +77,29 @@ class Variants:
     def index_of(self, variant: Variant) -> int:
         """The position of a variant in this sequence.
 
-        It need not come from here: one with the same values is found by them, and where values
-        occur twice, or variants repeat, the one with the same index is preferred.
+        It need not come from here: one with the same values is found by them, which may take as
+        long as reading all values of each key. One with the same index is preferred.
 
         :raises ValueError: if there is none.
         """
-        space = self._source
-        number = space.find(variant.parameters)
-        if number is not None:
-            same = number * space.repeat + variant.repetition % space.repeat
-            for index in (variant.index, same):
-                try:
-                    position = self._indices.index(index)
-                except ValueError:
-                    continue
-                if self._build(index).tasks == variant.tasks:
-                    return position
-        raise ValueError(f"{variant!r} is not among these variants")
+        position = self._position(variant.index, variant)
+        if position is None:
+            space = self._source
+            number = space.find(variant.parameters)
+            if number is not None:
+                same = number * space.repeat + variant.repetition % space.repeat
+                position = self._position(same, variant)
+        if position is None:
+            raise ValueError(f"{variant!r} is not among these variants")
+        return position
+
+    def _position(self, index: int, variant: Variant) -> int | None:
+        """Where the variant with this index is, if it is here and has the same tasks."""
+        try:
+            position = self._indices.index(index)
+        except ValueError:
+            return None
+        return position if self._build(index).tasks == variant.tasks else None
 
     def sample(self, n: int, seed: int) -> Variants:
         """``n`` of them at random, none twice, in random order; no other is built.

@@ -547,6 +547,22 @@ assert "scipy" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_arrays_are_values():
+    task = Task(pkg="a", period=np.arange(10, 40, 10), priority=np.int64(5))
+    assert [type(value) for value in task["period"]] == [int, int, int]
+    assert task["priority"] == 5
+    task["config.arg1"] = np.linspace(0, 1, 3)
+    assert list(task["config.arg1"]) == [0.0, 0.5, 1.0]
+    for wrong in (np.ones((2, 2), dtype=int), np.array([1.5]), np.array([]), np.bool_(True)):
+        with pytest.raises(TaskSetError, match="period = "):
+            task["period"] = wrong
+
+
+def test_a_generated_variant_is_found_among_very_many():
+    variants = generate(n_tasks=2, utilisation=0.5, n_sets=10**9, seed=1).variants()
+    assert variants.index_of(variants[10**8]) == 10**8
+
+
 def test_numpy_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "numpy", None)
     sets = generate(n_tasks=5, utilisation=0.5, n_sets=10, seed=1)

@@ -246,7 +246,7 @@ def test_a_foreign_variant_is_found_by_its_values():
     for stranger in (
         one_task(period=[9]).variants()[0],
         one_task(offset=[1]).variants()[0],
-        one_task(period=[1], offset=[0]).variants()[0],
+        one_task(period=[1], offset=[3]).variants()[0],
         TaskSet([Task(pkg="pi", period=[1])]).variants()[0],
     ):
         assert stranger not in variants
