@@ -69,6 +69,17 @@ def list_tasksets() -> list[tuple[str, str]]:
     return found
 
 
+def list_module(name: str, *, directory: Path | None = None) -> list[tuple[str, str]]:
+    """The same for the task-sets of one module, ours or the user's.
+
+    :param directory: modules here can be imported too, while this runs.
+    :raises TaskSetError: if there is no such module, or it fails.
+    """
+    with _importable(directory):
+        module = _import(name, name)
+    return [(f"{name}.{each}", _summary(cls)) for each, cls in _classes(module)]
+
+
 @contextmanager
 def _importable(directory: Path | None) -> Iterator[None]:
     before = list(sys.path)

@@ -26,18 +26,15 @@ class Demo(TaskSet):
     """A load that takes the processor from a greeter: 8 variants of about a second each.
 
     Task 1 burns a little or most of every 60 ms. Task 2 says hey, more urgently than the load or
-    less, often or seldom. Where it is less urgent, it misses deadlines under the heavy load.
+    less. Where it is less urgent, the heavy load makes it miss deadlines.
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            [
-                Task(idle.Value([5, 40]), period.Value(60), jobs.Value(14), priority.Value(50)),
-                Task(
-                    hey.HelloWorld, period.Value([30, 60]), jobs.Value(14), priority.Value([10, 90])
-                ),
-            ]
+        load = Task(idle.Value([10, 40]), period.Value(60), jobs.Value(15), priority.Value(50))
+        greeter = Task(
+            hey.HelloWorld, period.Value([20, 30]), jobs.Value(30), priority.Value([10, 90])
         )
+        super().__init__([load, greeter])
 
 
 class Hey(BlockTaskSet):

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from taskgen.errors import TaskSetError
-from taskgen.taskset_names import list_tasksets, load_taskset
+from taskgen.taskset_names import list_module, list_tasksets, load_taskset
 from taskgen.tasksets.hey import Hey1TaskSet
 
 MINE = """
@@ -101,6 +101,15 @@ def test_listing():
     assert listed["hey.Hey1TaskSet"] == "One task, from blocks."
     assert "example.Demo" in listed
     assert not any("BlockTaskSet" in name for name in listed)
+
+
+def test_listing_a_module(mine):
+    listed = list_module("my_sets", directory=mine)
+    assert [name for name, _ in listed][:2] == ["my_sets.Mine", "my_sets.Failing"]
+    assert dict(list_module("hey"))["hey.Hey1TaskSet"] == "One task, from blocks."
+    assert str(mine) not in sys.path
+    with pytest.raises(TaskSetError, match="there is no module my_stes"):
+        list_module("my_stes", directory=mine)
 
 
 class Plugins:
