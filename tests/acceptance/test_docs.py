@@ -1,0 +1,79 @@
+"""What the documents show works as it stands there."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from command import taskgen
+
+from taskgen.cli.main import cli
+from taskgen.events.csv import COLUMNS
+from taskgen.events.model import EventType
+from taskgen.interfaces import FailureClass
+from taskgen.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_two_commands_of_the_readme_exist():
+    first = blocks(README, "sh")[0]
+    targets = re.findall(r"^make (\w+)", first, re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_readmes_own_experiment_runs_as_it_is_typed(tmp_path):
+    (module,) = blocks(README, "python")
+    (tmp_path / "mine.py").write_text(module, encoding="utf-8")
+    command = shlex.split(blocks(README, "sh")[1])
+    assert command[:2] == ["sudo", ".venv/bin/taskgen"]
+    done = taskgen(*command[2:], cwd=tmp_path)
+    assert done.status == 0, done.err
+    assert "6 of 6 variants have a result" in done.err
+    header = (tmp_path / "events.csv").read_text().partition("\n")[0].split(",")
+    assert header == [*COLUMNS, "1.config.arg1", "2.priority"]
+
+
+def test_the_settings_of_the_documents_are_settings(tmp_path):
+    (example,) = blocks(CLI, "toml")
+    file = tmp_path / "taskgen.toml"
+    file.write_text(example)
+    assert load_settings(file, {}).network.namespace == "lab"
+    uncommented = example.replace("# file", "file")
+    file.write_text(uncommented)
+    assert load_settings(file, {}).network.file is not None
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_option_is_documented(command):
+    options = {
+        option for parameter in cli.commands[command].params for option in parameter.opts
+    } - {"taskset"}
+    documented = set(re.findall(r"(?<![\w-])(--?[a-z]+)", CLI))
+    # What only chooses what is looked at needs no page.
+    assert options - documented <= ({"--profile"} if command == "doctor" else set())
+    assert f"## `taskgen {command}" in CLI
+
+
+def test_every_column_exit_and_class_is_explained():
+    for word in (*COLUMNS, *FailureClass):
+        assert f"`{word}`" in RESULTS, word
+    for kind in set(EventType) - {EventType.START, EventType.JOBS_DONE}:
+        assert f"| `{kind}` |" in RESULTS, kind
+
+
+def test_links_between_the_documents_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("qemu/**/*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
