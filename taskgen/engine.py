@@ -20,11 +20,15 @@ class Engine:
 
     :param queue: what is to be run, and where results are kept.
     :param handlers: told of everything; their threads end with :meth:`close`.
+    :param idle_s: a target that has had nothing to do for so long is let go; 0: at once.
     """
 
-    def __init__(self, queue: RunQueue, handlers: Iterable[Dispatcher] = ()) -> None:
+    def __init__(
+        self, queue: RunQueue, handlers: Iterable[Dispatcher] = (), *, idle_s: float = 0.0
+    ) -> None:
         self.queue = queue
         self.handlers = tuple(handlers)
+        self.idle_s = idle_s
         self._draining = asyncio.Event()
 
     @property
@@ -47,14 +51,23 @@ class Engine:
             run = await self.queue.claim(target)
             if run:
                 await self._carry_out(run, target)
-            elif self.queue.backlog == 0:
+            elif not await self._news(retire):
                 return
-            else:  # the rest is with other targets, and may come back
-                await first_of(self.queue.changed(), retire.wait(), self._draining.wait())
 
     async def close(self) -> None:
         """Let the handlers finish what they were told."""
         await asyncio.gather(*(asyncio.to_thread(handler.close) for handler in self.handlers))
+
+    async def _news(self, retire: asyncio.Event) -> bool:
+        """Wait until there may be something to claim; whether that is worth the wait."""
+        # What is with other targets may come back; for new jobs a target waits only so long.
+        limit_s = None if self.queue.backlog else self.idle_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await first_of(self.queue.changed(), retire.wait(), self._draining.wait())
+        except TimeoutError:
+            return False
+        return True
 
     async def _carry_out(self, run: Run, target: Target) -> None:
         def emit(event: Event) -> None:

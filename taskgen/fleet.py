@@ -41,7 +41,7 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Stop this slot's machine, which is not ready yet: there is nothing left for it."""
+    """Stop this slot's machine, which is not ready yet: it is not wanted any more."""
 
     slot: int
 
@@ -64,7 +64,7 @@ def plan(
     because few runs are left: it ends when there is nothing more for it. One that is still starting
     is abandoned once those that serve are enough.
 
-    :param limit: machines that the user wants at most.
+    :param limit: machines that the user wants at most; 0: none for now.
     :param slots: machines that the network can hold.
     :param backlog: runs that are not through yet, those that are being carried out included.
     :param boots_at_once: machines that may be starting at the same time.
@@ -76,7 +76,8 @@ def plan(
     serving = sorted(slot for slot, state in kept.items() if state in SERVING)
     excess = len(starting) + len(serving) - allowed
     if excess > 0:
-        return [Retire(slot) for slot in sorted(starting + serving, reverse=True)[:excess]]
+        gone = sorted(starting + serving, reverse=True)[:excess]
+        return [Abandon(slot) if slot in starting else Retire(slot) for slot in gone]
     needless = min(len(starting), len(starting) + len(serving) - backlog)
     if needless > 0:
         return [Abandon(slot) for slot in starting[-needless:]]

@@ -57,6 +57,7 @@ class Pool:
     :param slots: machines that the network can hold.
     :param limit: machines wanted at most.
     :param boots_at_once: machines that may be starting at the same time.
+    :param standing: stay when there is nothing to do, until :meth:`drain`.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Pool:
         slots: int,
         limit: int,
         boots_at_once: int,
+        standing: bool = False,
     ) -> None:
         self._make = make
         self._serve = serve
@@ -75,9 +77,12 @@ class Pool:
         self._slots = slots
         self._limit = limit
         self._boots_at_once = boots_at_once
+        self._standing = standing
         self._members: dict[int, _Member] = {}
         self._replan = asyncio.Event()
+        self._left = asyncio.Event()  # set, and made anew, whenever a machine is gone
         self._draining = False
+        self._paused = False
         self._failures = 0  # boots that failed in a row
         self._resting = False  # after a failed boot, no other is tried at once
 
@@ -103,6 +108,28 @@ class Pool:
         self._draining = True
         self._replan.set()
 
+    def pause(self) -> None:
+        """Let all machines go once their run is through, and launch none until :meth:`resume`."""
+        self._paused = True
+        self._replan.set()
+
+    def resume(self) -> None:
+        """Launch machines again as there is work for them."""
+        self._paused = False
+        self._replan.set()
+
+    def kill(self) -> None:
+        """Stop all machines now, whatever they do: their runs go back to the queue."""
+        for member in self._members.values():
+            member.retire.set()
+            if member.life and member.machine.state is not MachineState.NEW:
+                member.life.cancel()
+
+    async def emptied(self) -> None:
+        """Wait until there is no machine any more."""
+        while self._members:
+            await self._left.wait()
+
     async def run(self) -> None:
         """Keep the fleet as planned until there is nothing left to do and all machines are gone.
 
@@ -111,13 +138,17 @@ class Pool:
         """
         try:
             async with asyncio.TaskGroup() as lives:
-                while self._members or (self._queue.backlog and not self._draining):
+                while self._members or not self._finished:
                     self._replan.clear()
                     for action in self._plan():
                         self._carry_out(action, lives)
                     await first_of(self._replan.wait(), self._queue.changed())
         except* TaskgenError as group:
             raise _first(group) from None
+
+    @property
+    def _finished(self) -> bool:
+        return self._draining or not (self._standing or self._queue.backlog)
 
     def _plan(self) -> list[Action]:
         members = {
@@ -131,7 +162,7 @@ class Pool:
                 if not member.retiring
             ]
         return plan(
-            limit=self._limit,
+            limit=0 if self._paused else self._limit,
             slots=self._slots,
             backlog=self._queue.backlog,
             boots_at_once=0 if self._resting else self._boots_at_once,
@@ -167,6 +198,8 @@ class Pool:
         finally:
             del self._members[slot]
             self._replan.set()
+            self._left.set()
+            self._left = asyncio.Event()
 
     async def _started(self, machine: PooledMachine) -> bool:
         """Whether the machine is ready; if not, no other is tried for a while.

@@ -56,7 +56,7 @@ class FakeMachine:
 
 
 class World:
-    def __init__(self, variants=6, limit=3, boots_at_once=2):
+    def __init__(self, variants=6, limit=3, boots_at_once=2, standing=False, idle_s=0.0):
         self.made, self.stopped, self.booting, self.most_booting = 0, 0, 0, 0
         self.served, self.results, self.told = [], [], []
         self.queue = MemoryQueue()
@@ -73,7 +73,7 @@ class World:
             def on_bad(self, run, attempts):
                 world.told.append(("bad", run.variant.index, len(attempts)))
 
-        self.engine = Engine(self.queue, [Dispatcher(Recorder())])
+        self.engine = Engine(self.queue, [Dispatcher(Recorder())], idle_s=idle_s)
         self.pool = Pool(
             self.make,
             self.engine.serve,
@@ -81,6 +81,7 @@ class World:
             slots=8,
             limit=limit,
             boots_at_once=boots_at_once,
+            standing=standing,
         )
 
     def make(self, slot):
@@ -274,5 +275,82 @@ def test_a_bug_in_a_target_stops_the_engine_loudly():
             await world.run()
         assert caught.group_contains(ZeroDivisionError)
         assert world.queue.counts.running == 0
+
+    asyncio.run(main())
+
+
+def test_a_standing_pool_takes_new_work_with_the_machines_it_has():
+    async def main():
+        world = World(variants=2, limit=1, standing=True, idle_s=60)
+        running = asyncio.create_task(world.run())
+        while world.queue.counts.done < 2:
+            await world.queue.changed()
+        world.queue.add(Job(FakeVariants(3, 3)))
+        while world.queue.counts.done < 5:
+            await world.queue.changed()
+        assert world.made == 1
+        world.pool.drain()
+        await running
+
+    asyncio.run(main())
+
+
+def test_a_machine_without_work_goes_after_a_while_and_comes_back_for_more():
+    async def main():
+        world = World(variants=2, limit=1, standing=True, idle_s=0.01)
+        running = asyncio.create_task(world.run())
+        while world.queue.counts.done < 2:
+            await world.queue.changed()
+        await world.pool.emptied()
+        assert world.stopped == 1
+        world.queue.add(Job(FakeVariants(1, 1)))
+        while world.queue.counts.done < 3:
+            await world.queue.changed()
+        assert world.made == 2
+        world.pool.drain()
+        await running
+
+    asyncio.run(main())
+
+
+def test_pausing_finishes_the_runs_and_resuming_goes_on():
+    class Pausing(World):
+        async def execute(self, machine, run):
+            if run.variant.index == 1:
+                self.pool.pause()
+                self.paused.set()
+            await asyncio.sleep(0)
+            return outcome(target=machine.name)
+
+    async def main():
+        world = Pausing(limit=1)
+        world.paused = asyncio.Event()
+        running = asyncio.create_task(world.run())
+        await world.paused.wait()
+        await world.pool.emptied()
+        assert world.queue.counts.done == 2
+        world.pool.resume()
+        await running
+        assert good(world) == list(range(6))
+
+    asyncio.run(main())
+
+
+def test_killing_the_machines_pushes_their_runs_back():
+    class Killed(World):
+        killed = False
+
+        async def execute(self, machine, run):
+            if not self.killed:
+                self.killed = True
+                self.pool.kill()
+                await asyncio.Event().wait()
+            return outcome(target=machine.name)
+
+    async def main():
+        world = Killed(limit=1)
+        await world.run()
+        assert world.told == [("stop", 0)]
+        assert good(world) == list(range(6))
 
     asyncio.run(main())

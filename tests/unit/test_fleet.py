@@ -37,6 +37,11 @@ def test_lowering_the_limit_retires_the_highest_slots():
     assert decide(dict.fromkeys(range(1, 5), S.RUNNING), limit=2) == [Retire(4), Retire(3)]
 
 
+def test_a_limit_of_none_abandons_what_boots_and_retires_what_serves():
+    members = {1: S.RUNNING, 2: S.READY, 3: S.BOOTING}
+    assert decide(members, limit=0) == [Abandon(3), Retire(2), Retire(1)]
+
+
 def test_a_machine_that_already_retires_is_not_counted_again():
     members = {1: Member(S.RUNNING), 2: Member(S.RUNNING, retiring=True)}
     assert plan(limit=1, slots=9, backlog=9, boots_at_once=2, members=members) == []
