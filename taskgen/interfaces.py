@@ -91,6 +91,8 @@ class Run:
     :ivar id: unique for each attempt; what tells a repeat from a new one.
     :ivar attempt: 1 for the first.
     :ivar profile: the machine profile that the run needs; ``None``: any.
+    :ivar provenance: what the job knows of the conditions: name, hash and seed of its task-set; see
+        :func:`taskgen.provenance.of_taskset`.
     :ivar outcome: set once the attempt has ended.
     """
 
@@ -100,6 +102,7 @@ class Run:
     attempt: int
     settings: SessionSettings
     profile: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome | None = None
 
 
