@@ -1,0 +1,1 @@
+"""Results at rest: their columns, the database that holds them, and how it is kept in bounds."""
