@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 
-from taskgen.events.dispatch import Dispatcher
+from taskgen.audience import Audience
 from taskgen.events.model import Event
 from taskgen.interfaces import Run, RunQueue, Target
 from taskgen.waiting import first_of
@@ -19,15 +18,15 @@ class Engine:
     """Feeds targets from a queue.
 
     :param queue: what is to be run, and where results are kept.
-    :param handlers: told of everything; their threads end with :meth:`close`.
+    :param audience: who is told of what.
     :param idle_s: a target that has had nothing to do for so long is let go; 0: at once.
     """
 
     def __init__(
-        self, queue: RunQueue, handlers: Iterable[Dispatcher] = (), *, idle_s: float = 0.0
+        self, queue: RunQueue, audience: Audience | None = None, *, idle_s: float = 0.0
     ) -> None:
         self.queue = queue
-        self.handlers = tuple(handlers)
+        self.audience = audience or Audience()
         self.idle_s = idle_s
         self._draining = asyncio.Event()
 
@@ -56,7 +55,7 @@ class Engine:
 
     async def close(self) -> None:
         """Let the handlers finish what they were told."""
-        await asyncio.gather(*(asyncio.to_thread(handler.close) for handler in self.handlers))
+        await self.audience.close()
 
     async def _news(self, retire: asyncio.Event) -> bool:
         """Wait until there may be something to claim; whether that is worth the wait."""
@@ -70,17 +69,19 @@ class Engine:
         return True
 
     async def _carry_out(self, run: Run, target: Target) -> None:
+        handlers = self.audience.of(run)
+
         def emit(event: Event) -> None:
-            for handler in self.handlers:
+            for handler in handlers:
                 handler.on_event(run, event)
 
-        for handler in self.handlers:
+        for handler in handlers:
             handler.on_start(run)
         try:
             outcome = await target.execute(run, emit)
         except BaseException:
             await self.queue.push_back(run)
-            for handler in self.handlers:
+            for handler in handlers:
                 handler.on_stop(run, "stopped before it was through")
             raise
         ended = replace(run, outcome=outcome)
@@ -95,7 +96,7 @@ class Engine:
                 outcome.failure,
                 outcome.reason,
             )
-        for handler in self.handlers:
+        for handler in handlers:
             handler.on_finish(ended)
             if attempts:
                 handler.on_bad(ended, attempts)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from taskgen.audience import Audience
 from taskgen.cli.console import ConsoleHandler, messages, note
 from taskgen.cli.progress import in_words, shown
 from taskgen.engine import Engine
 from taskgen.errors import MachineError, TaskgenError
-from taskgen.events.dispatch import Dispatcher
 from taskgen.events.handler import EventHandler
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Counts, Outcome, Run
@@ -110,18 +110,19 @@ class EmbeddedJob:
         self._main = asyncio.current_task()
         given_up = GivenUp()
         error: TaskgenError | None = None
-        dispatchers: list[Dispatcher] = []
+        audience: Audience | None = None
         with self._signals():
             try:
                 async with local_fleet(self._plan) as fleet:
                     self._queue.add(self._job)
-                    dispatchers = [Dispatcher(each) for each in (*self._handlers, given_up)]
-                    self._engine = Engine(self._queue, dispatchers)
+                    audience = Audience([*self._handlers, given_up])
+                    self._engine = Engine(self._queue, audience)
                     self._pool = fleet.pool(self._engine, self._queue, limit=self._machines)
                     error = await self._work(self._engine, self._pool)
             except asyncio.CancelledError:
                 if not self._interrupted:
                     raise
+        dispatchers = audience.dispatchers if audience else []
         return End(
             self._queue.counts,
             self._interrupted,

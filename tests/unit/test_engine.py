@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from values import FakeVariants, outcome
 
+from taskgen.audience import Audience
 from taskgen.engine import Engine
 from taskgen.errors import BootError
-from taskgen.events.dispatch import Dispatcher
 from taskgen.events.handler import EventHandler
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import Lifecycle, MachineState
@@ -73,7 +73,7 @@ class World:
             def on_bad(self, run, attempts):
                 world.told.append(("bad", run.variant.index, len(attempts)))
 
-        self.engine = Engine(self.queue, [Dispatcher(Recorder())], idle_s=idle_s)
+        self.engine = Engine(self.queue, Audience([Recorder()]), idle_s=idle_s)
         self.pool = Pool(
             self.make,
             self.engine.serve,

@@ -1,0 +1,51 @@
+"""Who is told of which run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from taskgen.events.dispatch import Dispatcher
+from taskgen.events.handler import EventHandler
+from taskgen.interfaces import Run
+
+
+class Audience:
+    """The handlers of an engine: some hear of every run, others of one job's.
+
+    A handler that is given several times has one queue and one thread.
+
+    :param everywhere: told of all runs.
+    """
+
+    def __init__(self, everywhere: Iterable[EventHandler] = ()) -> None:
+        self._dispatchers: dict[int, Dispatcher] = {}  # by identity of the handler
+        self._of_job: dict[str, list[Dispatcher]] = {}
+        self._everywhere = [self._dispatcher(handler) for handler in everywhere]
+
+    @property
+    def dispatchers(self) -> list[Dispatcher]:
+        """All of them, for what they missed or failed at."""
+        return list(self._dispatchers.values())
+
+    def add(self, job_id: str, handler: EventHandler) -> None:
+        """Tell ``handler`` of the runs of a job, from now on."""
+        dispatcher = self._dispatcher(handler)
+        known = self._of_job.setdefault(job_id, [])
+        if dispatcher not in known and dispatcher not in self._everywhere:
+            known.append(dispatcher)
+
+    def of(self, run: Run) -> list[Dispatcher]:
+        """Those who are told of ``run``."""
+        return self._everywhere + self._of_job.get(run.job_id, [])
+
+    async def close(self) -> None:
+        """Let all finish what they were told, and close them."""
+        await asyncio.gather(
+            *(asyncio.to_thread(dispatcher.close) for dispatcher in self.dispatchers)
+        )
+
+    def _dispatcher(self, handler: EventHandler) -> Dispatcher:
+        if id(handler) not in self._dispatchers:
+            self._dispatchers[id(handler)] = Dispatcher(handler)
+        return self._dispatchers[id(handler)]
