@@ -25,9 +25,11 @@ class Exchange:
     :param run: what is to be carried out.
     :param binaries: those that the target has not had since its boot.
     :param emit: told each event when it arrives.
+    :ivar stalled: the run did not end by itself in time, and was stopped.
     """
 
     def __init__(self, session: Session, run: Run, binaries: Sequence[Binary], emit: Emit) -> None:
+        self.stalled = False
         self._session = session
         self._run = run
         self._binaries = binaries
@@ -78,6 +80,7 @@ class Exchange:
         try:
             await self._take(limit_s if settings.duration_s is None else settings.duration_s)
         except SessionTimeoutError:
+            self.stalled = ends_by_itself
             # That it still answers tells a task-set that hangs from a guest that does.
             self._session.stop()
             await self._session.available()

@@ -166,6 +166,30 @@ class Session:
         """Restart the target. Nothing can be sent any more; close the session."""
         self._wire.send(Reboot())
 
+    async def dropped(self, timeout_s: float) -> None:
+        """Wait until the target has dropped this connection, after :meth:`reboot`.
+
+        A target that has restarted does not know it any more, and says so to a keepalive, or it
+        says nothing at all. One that goes on answering has not restarted.
+
+        :raises SessionTimeoutError: if the connection still stands after ``timeout_s``.
+        """
+        self._wire.look_often()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._wire.closed)
+        except TimeoutError as error:
+            raise SessionTimeoutError(
+                f"{self.target}: has not restarted within {timeout_s:g} s: the connection stands"
+            ) from error
+
+    def lose(self, reason: str) -> None:
+        """End the connection at once, because the target is known to be lost for it.
+
+        Whoever waits for something, now or later, gets a ``ConnectionLostError`` with ``reason``.
+        """
+        self._wire.fail(ConnectionLostError(f"{self.target}: {reason}"))
+
     def events(self, *, timeout_s: float | None = None) -> AsyncIterator[Event | BadFrame]:
         """What the target tells, as it comes, for ever. One reader at a time.
 

@@ -20,3 +20,11 @@ async def first_of(*awaitables: Coroutine[Any, Any, object]) -> None:
             task.cancel()
     for task in done:
         task.result()
+
+
+def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception that is no group itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

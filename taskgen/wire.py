@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -153,6 +154,14 @@ class Wire(asyncio.Protocol):
         self._end(ConnectionLostError(f"{self.target}: the session was closed"))
         if self._transport is not None:
             self._transport.close()
+
+    def look_often(self) -> None:
+        """Ask the other side each second whether it still knows the connection."""
+        self._set_reading(paused=False)
+        if self._transport is not None and not self.closed.done():
+            sock = self._transport.get_extra_info("socket")
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+                sock.setsockopt(socket.IPPROTO_TCP, option, 1)
 
     def _end(self, error: SessionError | RemoteProtocolError) -> None:
         if self.failure is None:
