@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,13 @@ class QemuSettings:
     user: str = "taskgen-qemu"
 
 
+class Reset(StrEnum):
+    """What is done to a target between two runs. :mod:`taskgen.session_manager` does it."""
+
+    CLEAR = "clear"  # the protocol's CLEAR: tasks are stopped and dropped
+    REBOOT = "reboot"  # the guest starts anew for each run
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """``[run]``
@@ -78,6 +86,7 @@ class RunSettings:
     :ivar tries: attempts for a variant whose failures are its own.
     :ivar margin: factor on the time that a run can take by its own periods.
     :ivar slack_s: seconds added to that.
+    :ivar reset: what is done to a target between two runs.
     """
 
     __pydantic_config__ = STRICT
@@ -85,6 +94,7 @@ class RunSettings:
     tries: int = 3
     margin: float = 1.5
     slack_s: float = 10.0
+    reset: Reset = Reset.CLEAR
 
     def __post_init__(self) -> None:
         if self.tries < 1:
@@ -93,6 +103,40 @@ class RunSettings:
             raise ValueError("margin must be at least 1")
         if self.slack_s < 0:
             raise ValueError("slack_s must not be negative")
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """``[hosts]``: boards and machines of others, found in address ranges.
+
+    :ivar optimize: whether data for admission control go out to them as ``OPTIMIZE``. Servers that
+        do not know it take the data for commands: then say ``false``.
+    :ivar port: where their Taskloader listens.
+    :ivar concurrency: addresses that are tried at the same time.
+    :ivar connect_s: limit for a connection.
+    :ivar answer_s: limit for an answer; extended for uploads.
+    :ivar reboot_s: limit for a reboot, from ``REBOOT`` to the next answer.
+    :ivar first_contact: what to do before the first upload in a session with a host, of which
+        nobody knows which binaries it has had: ``reboot`` it, or ``trust`` that those of the same
+        names are the same. A guest ignores an upload under a name that it has.
+    """
+
+    __pydantic_config__ = STRICT
+
+    optimize: bool = True
+    port: int = 3001
+    concurrency: int = 64
+    connect_s: float = 2.0
+    answer_s: float = 10.0
+    reboot_s: float = 120.0
+    first_contact: Literal["reboot", "trust"] = "reboot"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise ValueError("port must be from 1 to 65535")
+        for key in ("concurrency", "connect_s", "answer_s", "reboot_s"):
+            if getattr(self, key) <= 0:
+                raise ValueError(f"{key} must be above 0")
 
 
 @dataclass(frozen=True)
@@ -105,6 +149,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     qemu: QemuSettings = field(default_factory=QemuSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    hosts: HostSettings = field(default_factory=HostSettings)
 
 
 def load_settings(
