@@ -1,0 +1,171 @@
+"""What machines and boards have in common: run after run over one session, each from a known start.
+
+A guest keeps uploaded binaries until it boots anew, and ignores another one of the same name. So
+this keeps account, for each boot, of what the guest has had, and has it restarted before a run
+would silently get the wrong binary, or start from what a run that stalled has left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from taskgen.binaries import Binaries, Binary
+from taskgen.errors import BinaryError, TaskgenError
+from taskgen.exchange import Exchange
+from taskgen.interfaces import Emit, FailureClass, Outcome, Run
+from taskgen.protocol import Binary as Upload
+from taskgen.session import Session
+from taskgen.settings import Reset
+
+log = logging.getLogger(__name__)
+
+#: Has the guest start anew, and returns a session with it once it answers ``AVAILABLE``. The old
+#: session is closed, whatever happens. Raises ``TaskgenError`` if the guest does not come back.
+Restart = Callable[[Session], Awaitable[Session]]
+
+
+@dataclass(slots=True)
+class Boot:
+    """What a guest has had since it booted.
+
+    :ivar unknown: it may have had more than we know: others have used it, or we have, before.
+    :ivar uploaded: SHA-256 of each binary that we sent, by name.
+    :ivar runs: those that were carried out.
+    :ivar stalled: the last one did not end by itself.
+    """
+
+    unknown: bool = False
+    uploaded: dict[str, str] = field(default_factory=dict)
+    runs: int = 0
+    stalled: bool = False
+
+    def missing(self, wanted: Iterable[Binary]) -> list[Binary]:
+        """Those that were not sent yet."""
+        return [binary for binary in wanted if binary.name not in self.uploaded]
+
+    def changed(self, wanted: Iterable[Binary]) -> list[Binary]:
+        """Those of which another version was sent."""
+        return [each for each in wanted if self.uploaded.get(each.name, each.sha256) != each.sha256]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """When a guest has to start anew before a run.
+
+    :ivar reset: what is done between two runs.
+    :ivar trust: send binaries to a guest that may have others of the same names.
+    :ivar after_stall: a run that did not end by itself leaves nothing that one can build on.
+    """
+
+    reset: Reset = Reset.CLEAR
+    trust: bool = False
+    after_stall: bool = False
+
+    def why_restart(self, boot: Boot, wanted: Iterable[Binary]) -> str:
+        """Why the guest has to start anew before a run with these binaries; empty: it need not.
+
+        This is the one place where a reset policy is looked at; ``clear`` needs nothing here,
+        because every run begins with ``CLEAR``.
+        """
+        wanted = list(wanted)
+        if changed := boot.changed(wanted):
+            return f"{', '.join(each.name for each in changed)} changed since it was uploaded"
+        if boot.stalled and self.after_stall:
+            return "the last run did not end by itself"
+        if boot.unknown and boot.missing(wanted) and not self.trust:
+            return "which binaries it has had is not known"
+        if self.reset is Reset.REBOOT and (boot.runs or boot.unknown):
+            return "a fresh start for each run"
+        return ""
+
+
+class SessionManager:
+    """Carries out runs on one target.
+
+    :param session: with the target as it is now; closed by :meth:`close`.
+    :param boot: what its guest has had.
+    :param binaries: where task binaries are found.
+    :param optimize: whether the target knows ``OPTIMIZE``; data for admission control never go out
+        to others, which would take them for commands.
+    :param restart: starts the guest anew.
+    :param lost_class: the class of a failure to do so.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        boot: Boot,
+        rules: Rules,
+        *,
+        binaries: Binaries,
+        optimize: bool,
+        restart: Restart,
+        lost_class: FailureClass,
+    ) -> None:
+        self.session = session
+        self.boot = boot
+        self.rules = rules
+        self._binaries = binaries
+        self._optimize = optimize
+        self._restart = restart
+        self._lost_class = lost_class
+
+    @property
+    def name(self) -> str:
+        """The target's."""
+        return self.session.target
+
+    async def execute(self, run: Run, emit: Emit) -> Outcome:
+        """Carry out one run. Failures are outcomes; cancellation passes.
+
+        After a failure that is not the task-set's own the session is of no use any more.
+        """
+        try:
+            wanted = self._binaries.of(run.variant.tasks)
+        except BinaryError as error:
+            return Outcome(target=self.name, failure=FailureClass.TASK, reason=str(error))
+        if why := self.rules.why_restart(self.boot, wanted):
+            try:
+                await self._start_anew(why)
+            except TaskgenError as error:
+                return Outcome(target=self.name, failure=self._lost_class, reason=str(error))
+        return await self._exchange(run, wanted, emit)
+
+    async def close(self) -> None:
+        """Close the session. Never raises."""
+        await self.session.close()
+
+    async def _start_anew(self, why: str) -> None:
+        log.info("%s: starts anew: %s", self.name, why)
+        self.session = await self._restart(self.session)
+        self.boot = Boot()
+
+    async def _exchange(self, run: Run, wanted: list[Binary], emit: Emit) -> Outcome:
+        boot = self.boot
+        missing = boot.missing(wanted)
+        if missing and boot.unknown:
+            names = ", ".join(binary.name for binary in missing)
+            log.warning("%s: trusted to have no other version of %s", self.name, names)
+        uploads = [Upload(binary.name, binary.content) for binary in missing]
+        exchange = Exchange(self.session, self._without_what_it_cannot_read(run), uploads, emit)
+        outcome = await exchange.perform()
+        provenance = {
+            **outcome.provenance,
+            "binaries": {binary.name: binary.sha256 for binary in wanted},
+            "binaries_trusted": boot.unknown,
+            "runs_since_boot": None if boot.unknown else boot.runs,
+            "reset": str(self.rules.reset),
+            "admission_control": run.settings.admission_control is not None and self._optimize,
+        }
+        if outcome.failure in (None, FailureClass.TASK):
+            boot.uploaded.update((binary.name, binary.sha256) for binary in missing)
+        boot.runs += 1
+        boot.stalled = exchange.stalled
+        return replace(outcome, provenance=provenance)
+
+    def _without_what_it_cannot_read(self, run: Run) -> Run:
+        if self._optimize or run.settings.admission_control is None:
+            return run
+        return replace(run, settings=replace(run.settings, admission_control=None))
