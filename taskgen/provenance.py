@@ -64,8 +64,10 @@ class Provenance:
     def of(cls, run: Run) -> Provenance:
         """The conditions of a run: what its job, its variant and its outcome know of them."""
         told = {} if run.outcome is None else run.outcome.provenance
+        accelerator = told.get("accelerator")
         return cls.from_data(
             {
+                "emulated": accelerator == "tcg" if accelerator else None,
                 **run.provenance,
                 **told,
                 "variant": run.variant.index,
