@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from taskgen.errors import BinaryError
+
+log = logging.getLogger(__name__)
 
 #: ``e_machine`` and ``EI_CLASS`` (1: 32 bit, 2: 64 bit) of an ELF header, by architecture (elf.h).
 ARCHITECTURES: Mapping[str, tuple[int, int]] = {
@@ -48,16 +51,23 @@ class Binaries:
     def __init__(self, directories: Iterable[Path], architecture: str) -> None:
         self.directories = tuple(directories)
         self.architecture = architecture
-        self._found: dict[str, Binary] = {}
+        self._found: dict[str, tuple[_Version | None, Binary]] = {}
 
     def get(self, pkg: str) -> Binary:
-        """The binary called ``pkg``. It is read once: all runs of a process have the same.
+        """The binary called ``pkg``, as it is now. It is read again only if its file has changed.
 
         :raises BinaryError: if there is none, or it is not for the architecture.
         """
-        if pkg not in self._found:
-            self._found[pkg] = self._read(pkg)
-        return self._found[pkg]
+        known_version, known = self._found.get(pkg, (None, None))
+        if known and known_version == _version(known.path):
+            return known
+        path = self._path(pkg)
+        version = _version(path)  # before reading: what changes meanwhile is read again next time
+        binary = self._read(pkg, path)
+        if known and known.sha256 != binary.sha256:
+            log.warning("%s has changed: from now on, runs have the new one", path)
+        self._found[pkg] = version, binary
+        return binary
 
     def of(self, tasks: Sequence[Mapping[str, Any]]) -> list[Binary]:
         """The binaries that a variant needs, each once.
@@ -66,23 +76,36 @@ class Binaries:
         """
         return [self.get(name) for name in dict.fromkeys(str(task["pkg"]) for task in tasks)]
 
-    def _read(self, pkg: str) -> Binary:
+    def _path(self, pkg: str) -> Path:
         for directory in self.directories:
             path = directory / pkg
             if path.is_file():
-                break
-        else:
-            places = ", ".join(map(str, self.directories)) or "no directory is set"
-            raise BinaryError(
-                f"no task binary '{pkg}' in {places}",
-                hint="name its directory with --binaries or TASKGEN_BINARIES",
-            )
+                return path
+        places = ", ".join(map(str, self.directories)) or "no directory is set"
+        raise BinaryError(
+            f"no task binary '{pkg}' in {places}",
+            hint="name its directory with --binaries or TASKGEN_BINARIES",
+        )
+
+    def _read(self, pkg: str, path: Path) -> Binary:
         try:
             content = path.read_bytes()
         except OSError as error:
             raise BinaryError(f"{path}: cannot be read: {error.strerror}") from error
         check_elf(content, self.architecture, source=str(path))
         return Binary(pkg, content, hashlib.sha256(content).hexdigest(), path)
+
+
+#: What tells one version of a file from another: inode, size, and time of the last change in ns.
+_Version = tuple[int, int, int]
+
+
+def _version(path: Path) -> _Version | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # it is gone; whoever reads it says so
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def check_elf(content: bytes, architecture: str, *, source: str) -> None:
