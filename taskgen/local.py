@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import taskgen
 from taskgen import assets
 from taskgen.binaries import Binaries
 from taskgen.engine import Engine
@@ -18,6 +17,7 @@ from taskgen.host.accelerator import choose
 from taskgen.host.accounts import account
 from taskgen.host.cleanup import sweep
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
+from taskgen.host.origins import origins
 from taskgen.host.process import find_program
 from taskgen.host.records import FleetDirectory, Kind, embedded_name
 from taskgen.host.waiting import in_thread
@@ -114,7 +114,8 @@ async def local_fleet(plan: FleetPlan) -> AsyncIterator[LocalFleet]:
         binaries=plan.task_binaries(),
         user=settings.qemu.user,
         icount=plan.icount,
-        provenance={"taskgen": taskgen.__version__, "host": os.uname().nodename},
+        reset=settings.run.reset,
+        provenance=await origins(profile),
     )
     directory = FleetDirectory.create(
         chosen or name, kind=Kind.EMBEDDED, namespace=name if chosen is None else chosen

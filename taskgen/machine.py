@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from taskgen.binaries import Binaries
-from taskgen.errors import BinaryError, BootError, MachineDiedError, SessionError
-from taskgen.exchange import Exchange
+from taskgen.errors import BootError, MachineDiedError, MachineError, SessionError
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.qemu import DEFAULT_USER, Qemu, launch
 from taskgen.host.qemu_command import Accelerator
@@ -22,13 +21,18 @@ from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
 from taskgen.profiles import Profile
-from taskgen.protocol import DEFAULT_PORT, Binary
+from taskgen.protocol import DEFAULT_PORT
 from taskgen.session import Limits, Session
+from taskgen.session_manager import Boot, Rules, SessionManager
+from taskgen.settings import Reset
 from taskgen.slots import Slot
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: Seconds from ``system_reset`` to QEMU's word that it has reset the machine.
+RESET_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class MachineKind:
     :ivar binaries: where the task binaries lie.
     :ivar user: the system user that QEMU runs as; ``None``: the caller.
     :ivar icount: virtual time, where the profile offers it.
+    :ivar reset: what is done to a machine between two runs.
     :ivar provenance: goes into each outcome, beside what the machine itself adds.
     """
 
@@ -47,6 +52,7 @@ class MachineKind:
     binaries: Binaries
     user: str | None = DEFAULT_USER
     icount: bool = False
+    reset: Reset = Reset.CLEAR
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,9 +74,8 @@ class Machine:
         self._life = Lifecycle(slot.name)
         self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
-        self._session: Session | None = None
-        self._uploaded: set[str] = set()  # binaries that this boot of the guest has
-        self._runs = 0
+        self._manager: SessionManager | None = None
+        self._reset: asyncio.Event | None = None  # while we are resetting it
         self.ready_s: float | None = None  #: seconds from the launch to the answer
 
     @property
@@ -87,7 +92,8 @@ class Machine:
 
     @property
     def usable(self) -> bool:
-        return self.state is MachineState.READY
+        standing = self._manager is not None and self._manager.session.usable
+        return standing and self.state is MachineState.READY
 
     @property
     def qemu(self) -> Qemu:
@@ -120,17 +126,28 @@ class Machine:
             )
         )
         self._life.to(MachineState.BOOTING)
-        self._session = await self._unless_it_dies(self._boot())
-        self._stack.push_async_callback(self._session.close)
+        session = await self._unless_it_dies(self._boot())
+        self._manager = SessionManager(
+            session,
+            Boot(),
+            Rules(reset=self.kind.reset, after_stall=True),
+            binaries=self.kind.binaries,
+            optimize=profile.optimize,
+            restart=self._restart,
+            lost_class=FailureClass.MACHINE,
+        )
+        self._stack.push_async_callback(self._manager.close)
+        self.qemu.qmp.on_event(self._on_qmp_event)
         self.ready_s = time.monotonic() - self.qemu.launched_at
         self._life.to(MachineState.READY)
         log.info("%s: ready after %.1f s", self.name, self.ready_s)
 
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """Carry out one run. All that can fail becomes an outcome; cancellation passes."""
+        assert self._manager is not None, f"{self.name} is {self.state}"
         self._life.to(MachineState.RUNNING)
         try:
-            outcome = await self._unless_it_dies(self._exchange(run, emit))
+            outcome = await self._unless_it_dies(self._manager.execute(run, emit))
         except MachineDiedError as error:
             outcome = Outcome(
                 target=self.name,
@@ -138,7 +155,6 @@ class Machine:
                 reason=error.message,
                 console=error.console,
             )
-        self._runs += 1
         sound = outcome.failure in (None, FailureClass.TASK)
         self._life.to(MachineState.READY if sound else MachineState.FAILED)
         return replace(
@@ -146,10 +162,10 @@ class Machine:
             console=outcome.console or (self.qemu.console.tail() if outcome.failure else ""),
             provenance={
                 **self.kind.provenance,
+                **outcome.provenance,
                 "profile": self.profile,
                 "accelerator": str(self.kind.accelerator),
                 "icount": self.kind.icount,
-                "runs_since_boot": self._runs - 1,
             },
         )
 
@@ -206,19 +222,36 @@ class Machine:
             address, DEFAULT_PORT, timeout_s=self.kind.profile.boot_timeout_s
         )
 
-    async def _exchange(self, run: Run, emit: Emit) -> Outcome:
-        assert self._session is not None
+    async def _restart(self, session: Session) -> Session:
+        """Reset the machine, and wait until its guest is ready again.
+
+        :raises MachineError: if QEMU does not reset it, or the guest does not get ready.
+        """
+        await session.close()
+        self._network.leases.forget(self.slot.mac)
+        self._reset = asyncio.Event()
         try:
-            wanted = self.kind.binaries.of(run.variant.tasks)
-        except BinaryError as error:
-            return Outcome(target=self.name, failure=FailureClass.TASK, reason=str(error))
-        fresh = [binary for binary in wanted if binary.name not in self._uploaded]
-        outcome = await Exchange(
-            self._session, run, [Binary(each.name, each.content) for each in fresh], emit
-        ).perform()
-        # An upload that was broken off ends the session, and with it the machine: these are there.
-        self._uploaded.update(binary.name for binary in fresh)
-        return outcome
+            await self.qemu.qmp.execute("system_reset")
+            async with asyncio.timeout(RESET_S):
+                await self._reset.wait()
+        except TimeoutError as error:
+            raise MachineError(
+                f"{self.name}: QEMU has not reset it within {RESET_S:g} s",
+                console=self.qemu.console.tail(),
+            ) from error
+        finally:
+            self._reset = None
+        return await self._boot()
+
+    def _on_qmp_event(self, name: str, data: Mapping[str, Any]) -> None:
+        """After a reset the connection says neither FIN nor RST until we send something."""
+        if name != "RESET":
+            return
+        if self._reset is not None:
+            self._reset.set()
+        elif self._manager is not None:
+            by = "its guest" if data.get("guest") else "somebody else"
+            self._manager.session.lose(f"was reset by {by}")
 
     async def _unless_it_dies(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``.
