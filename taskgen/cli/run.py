@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from taskgen.binaries import user_directories
+from taskgen.checks import check_duration
 from taskgen.cli.console import note, output
 from taskgen.cli.embedded import EmbeddedJob
 from taskgen.cli.report import print_results
-from taskgen.errors import TaskSetError
 from taskgen.events.csv import CsvHandler
 from taskgen.events.handler import EventHandler
 from taskgen.events.stdout import StdoutHandler
@@ -25,10 +24,8 @@ from taskgen.overrides import apply_settings
 from taskgen.profiles import load_profile
 from taskgen.queue.memory import Job
 from taskgen.settings import Settings, load_settings
-from taskgen.task import Task
 from taskgen.taskset import TaskSet
 from taskgen.taskset_names import load_taskset
-from taskgen.values import Choice
 
 
 @click.command()
@@ -145,8 +142,7 @@ def _job(
     tasks: TaskSet, plan: FleetPlan, settings: Settings, duration_s: float | None, tries: int | None
 ) -> Job:
     """The job, after all has been checked that can be before anything is started."""
-    if duration_s is None:
-        _refuse_endless(tasks)
+    check_duration(tasks, duration_s)
     task_binaries = plan.task_binaries()
     for name in sorted(tasks.binaries()):
         task_binaries.get(name)
@@ -154,16 +150,3 @@ def _job(
         duration_s=duration_s, margin=settings.run.margin, slack_s=settings.run.slack_s
     )
     return Job(tasks.variants(), session, plan.profile.name, tries or settings.run.tries)
-
-
-def _refuse_endless(tasks: TaskSet) -> None:
-    for task in tasks:
-        if 0 in _values(task, "numberofjobs", 1) and any(_values(task, "period", 0)):
-            raise TaskSetError(
-                f"task {task.id}: never ends (numberofjobs = 0)", hint="give the runs a --duration"
-            )
-
-
-def _values(task: Task, key: str, default: int) -> Sequence[int]:
-    value = task.get(key, default)
-    return value if isinstance(value, Choice) else (value,)
