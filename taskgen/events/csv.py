@@ -125,7 +125,7 @@ class CsvHandler(EventHandler):
             columns = next(_read([header]), [])
             if tuple(columns[: len(COLUMNS)]) == COLUMNS:
                 return columns
-        elif _lines([COLUMNS]).startswith(header):
+        elif header.startswith(ours := _lines([COLUMNS])[:-1]) or ours.startswith(header):
             return []
         raise ConfigError(
             f"{self.path}: exists, and is not a file of activations", hint="name another file"
@@ -155,7 +155,7 @@ def _read(lines: Iterable[bytes]) -> Iterator[list[str]]:
 
 
 def _lines(cells: Iterable[Sequence[Any]]) -> bytes:
-    """Rows as CSV. A line break inside a value would look like a torn row: it becomes ``\\n``."""
+    """Rows as CSV. A line break in a value would look like a torn row: it is written ``\\n``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([_cell(cell) for cell in row] for row in cells)
@@ -164,7 +164,7 @@ def _lines(cells: Iterable[Sequence[Any]]) -> bytes:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\n", "\\n")
+        return value.replace("\n", "\\n").replace("\r", "\\r")
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else value

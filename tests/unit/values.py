@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskgen.events.model import Activation, Event
@@ -72,3 +72,43 @@ def activation(**keys: Any) -> Activation:
         "exit": "EXIT",
     }
     return Activation(**{**values, **keys})
+
+
+#: The conditions of a run as a machine tells them.
+CONDITIONS: Mapping[str, Any] = {
+    "taskgen": "0.1.0",
+    "profile": "linux-x86_64",
+    "accelerator": "tcg",
+    "icount": False,
+    "qemu": "7.2.22",
+    "image_sha256": "cd" * 32,
+    "binaries": {"pi": "5678", "hey": "1234"},
+    "host": "lab-1",
+    "runs_since_boot": 4,
+    "reset": "clear",
+}
+
+
+def finished(
+    index: int = 0,
+    attempt: int = 1,
+    parameters: Mapping[str, Any] | None = None,
+    failure: FailureClass | None = None,
+    activations: int = 2,
+    **keys: Any,
+) -> Run:
+    """A run that has ended, with so many activations and all that is told of its conditions."""
+    told = run(
+        index,
+        attempt,
+        variant=FakeVariant(index, parameters or {}),
+        provenance={"taskset": "Fake", "taskset_sha256": "ab" * 32, "seed": 7},
+        outcome=outcome(
+            failure,
+            activations=tuple(activation(number=n + 1) for n in range(activations)),
+            started_at=1_700_000_000.25,
+            duration_s=0.5,
+            provenance=CONDITIONS,
+        ),
+    )
+    return replace(told, **keys)
