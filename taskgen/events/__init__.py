@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taskgen.events.adapt import adapt, adapt_all
+    from taskgen.events.adapter import adapt, adapt_all
     from taskgen.events.handler import EventHandler
 
 __all__ = ["EventHandler", "adapt", "adapt_all"]
 
-_HOMES = {"EventHandler": "handler", "adapt": "adapt", "adapt_all": "adapt"}
+_HOMES = {"EventHandler": "handler", "adapt": "adapter", "adapt_all": "adapter"}
 
 
 def __getattr__(name: str) -> Any:
