@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from taskgen.audience import Audience
+from taskgen.breaker import Breaker, Failed
 from taskgen.events.model import Event
-from taskgen.interfaces import Run, RunQueue, Target
+from taskgen.host.waiting import finish
+from taskgen.interfaces import Outcome, Run, RunQueue, Target
 from taskgen.waiting import first_of
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A run that a target carries out.
+
+    :ivar worker: what serves the target.
+    :ivar stopped: why the run is being stopped; empty if it is not.
+    """
+
+    run: Run
+    worker: asyncio.Task[object]
+    stopped: str = ""
 
 
 class Engine:
@@ -20,15 +37,25 @@ class Engine:
     :param queue: what is to be run, and where results are kept.
     :param audience: who is told of what.
     :param idle_s: a target that has had nothing to do for so long is let go; 0: at once.
+    :param clock: seconds, for the rests of targets that fail.
     """
 
     def __init__(
-        self, queue: RunQueue, audience: Audience | None = None, *, idle_s: float = 0.0
+        self,
+        queue: RunQueue,
+        audience: Audience | None = None,
+        *,
+        idle_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.queue = queue
         self.audience = audience or Audience()
         self.idle_s = idle_s
         self._draining = asyncio.Event()
+        self._running: dict[str, _Running] = {}
+        self._idle = asyncio.Event()  # set, and made anew, whenever a run has ended
+        self._clock = clock
+        self._breakers: dict[str, Breaker] = {}  # of targets on which something failed
 
     @property
     def draining(self) -> bool:
@@ -46,57 +73,145 @@ class Engine:
 
         :param retire: set it to let the target finish its run and then go.
         """
-        while target.usable and not (retire.is_set() or self.draining):
-            run = await self.queue.claim(target)
-            if run:
-                await self._carry_out(run, target)
-            elif not await self._news(retire):
-                return
+        # The next run begins while the last one's outcome is on its way to the disk. There is one
+        # such outcome at most, and none when this returns.
+        settling: asyncio.Task[None] | None = None
+        self.queue.join(target)
+        try:
+            while target.usable and not (retire.is_set() or self.draining):
+                if self._rest_s(target) and not await self._rested(target, retire):
+                    return
+                run = await self.queue.claim(target)
+                if run is None and settling is not None:
+                    await asyncio.shield(settling)
+                    settling = None
+                elif run is None:
+                    if not await self._news(retire):
+                        return
+                elif (ended := await self._execute(run, target)) is not None:
+                    if settling is not None:
+                        await asyncio.shield(settling)
+                    settling = asyncio.create_task(self._settle(ended), name=f"settle {run.id}")
+        finally:
+            self.queue.leave(target)
+            if settling is not None:
+                await finish(settling)
+
+    @property
+    def resting(self) -> Mapping[str, float]:
+        """Targets that are taken out because runs fail on them, and for how many seconds yet."""
+        now = self._clock()
+        rests = {name: breaker.rest_s(now) for name, breaker in self._breakers.items()}
+        return {name: rest_s for name, rest_s in rests.items() if rest_s}
+
+    async def stop_job(self, job_id: str, reason: str) -> None:
+        """End the runs of a job that are being carried out, and wait for that.
+
+        They go back to the queue, which hands them out again unless the job ended; their handlers
+        are told before this returns.
+
+        :param reason: what the handlers are told.
+        """
+        for work in self._running.values():
+            if work.run.job_id == job_id and not work.stopped:
+                work.stopped = reason
+                work.worker.cancel()
+        while any(work.run.job_id == job_id for work in self._running.values()):
+            await self._idle.wait()
 
     async def close(self) -> None:
         """Let the handlers finish what they were told."""
         await self.audience.close()
 
-    async def _news(self, retire: asyncio.Event) -> bool:
+    async def _news(self, retire: asyncio.Event, at_most_s: float | None = None) -> bool:
         """Wait until there may be something to claim; whether that is worth the wait."""
         # What is with other targets may come back; for new jobs a target waits only so long.
-        limit_s = None if self.queue.backlog else self.idle_s
+        idle_s = None if self.queue.backlog else self.idle_s
+        limit_s = min((s for s in (idle_s, at_most_s) if s is not None), default=None)
         try:
             async with asyncio.timeout(limit_s):
                 await first_of(self.queue.changed(), retire.wait(), self._draining.wait())
         except TimeoutError:
-            return False
+            return limit_s != idle_s
         return True
 
-    async def _carry_out(self, run: Run, target: Target) -> None:
+    def _rest_s(self, target: Target) -> float:
+        breaker = self._breakers.get(target.name)
+        return 0.0 if breaker is None else breaker.rest_s(self._clock())
+
+    async def _rested(self, target: Target, retire: asyncio.Event) -> bool:
+        """Wait until a target may be tried again; false if there will be nothing to try it with."""
+        self.queue.leave(target)  # nobody has to wait for what it might do
+        try:
+            while (rest_s := self._rest_s(target)) and not (retire.is_set() or self.draining):
+                if not await self._news(retire, rest_s):
+                    return False
+        finally:
+            self.queue.join(target)
+        return not (retire.is_set() or self.draining)
+
+    async def _execute(self, run: Run, target: Target) -> Run | None:
+        """Carry a run out; ``None`` if it was stopped, and is back in the queue."""
         handlers = self.audience.of(run)
 
         def emit(event: Event) -> None:
             for handler in handlers:
                 handler.on_event(run, event)
 
+        worker = asyncio.current_task()
+        assert worker is not None
+        running = self._running[run.id] = _Running(run, worker)
         for handler in handlers:
             handler.on_start(run)
         try:
             outcome = await target.execute(run, emit)
-        except BaseException:
+        except BaseException as error:
             await self.queue.push_back(run)
             for handler in handlers:
-                handler.on_stop(run, "stopped before it was through")
+                handler.on_stop(run, running.stopped or "stopped before it was through")
+            # Unless somebody else cancels the worker too, only this run ends.
+            only_this = running.stopped and worker.cancelling() == 1
+            if only_this and isinstance(error, asyncio.CancelledError):
+                return None
             raise
-        ended = replace(run, outcome=outcome)
-        # The outcome is kept before anything else can cancel that.
-        attempts = await asyncio.shield(self.queue.settle(ended))
+        finally:
+            if running.stopped:
+                worker.uncancel()
+            del self._running[run.id]
+            self._idle.set()
+            self._idle = asyncio.Event()
+        self._judge(run, target, outcome)
+        return replace(run, outcome=outcome)
+
+    def _judge(self, run: Run, target: Target, outcome: Outcome) -> None:
+        """Take a target out if nothing goes well on it."""
+        breaker = self._breakers.pop(target.name, None)
+        if outcome.failure is None:
+            return
+        failed = Failed(run.job_id, run.variant.index, outcome.failure)
+        now = self._clock()
+        breaker = self._breakers[target.name] = (breaker or Breaker()).after(failed, now)
+        if rest_s := breaker.rest_s(now):
+            log.warning(
+                "%s: is taken out for %d s, because one run after the other fails on it",
+                target.name,
+                rest_s,
+            )
+
+    async def _settle(self, ended: Run) -> None:
+        outcome = ended.outcome
+        assert outcome is not None
+        attempts = await self.queue.settle(ended)
         if outcome.failure:
             log.warning(
                 "variant %d, attempt %d on %s failed (%s): %s",
-                run.variant.index,
-                run.attempt,
+                ended.variant.index,
+                ended.attempt,
                 outcome.target,
                 outcome.failure,
                 outcome.reason,
             )
-        for handler in handlers:
+        for handler in self.audience.of(ended):
             handler.on_finish(ended)
             if attempts:
                 handler.on_bad(ended, attempts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -47,6 +48,10 @@ class Exchange:
                 self._session.optimize(dict_to_xml(self._run.settings.admission_control))
             self._start()
             reason = await self._follow()
+        except asyncio.CancelledError:
+            if self._session.usable:
+                self._session.clear()  # else it would go on running, to no purpose
+            raise
         except (SessionError, ProtocolError) as error:
             return self.outcome(FailureClass.GUEST, str(error))
         if reason:

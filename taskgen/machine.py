@@ -148,6 +148,10 @@ class Machine:
         self._life.to(MachineState.RUNNING)
         try:
             outcome = await self._unless_it_dies(self._manager.execute(run, emit))
+        except asyncio.CancelledError:
+            usable = self._manager.session.usable
+            self._life.to(MachineState.READY if usable else MachineState.FAILED)
+            raise
         except MachineDiedError as error:
             outcome = Outcome(
                 target=self.name,

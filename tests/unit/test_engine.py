@@ -354,3 +354,25 @@ def test_killing_the_machines_pushes_their_runs_back():
         assert good(world) == list(range(6))
 
     asyncio.run(main())
+
+
+def test_the_runs_of_a_job_can_be_stopped_and_their_target_goes_on():
+    class Stopping(World):
+        async def execute(self, machine, run):
+            if not self.stopping:
+                self.stopping = asyncio.create_task(
+                    self.engine.stop_job(run.job_id, "the user said so")
+                )
+                await asyncio.Event().wait()
+            return outcome(target=machine.name)
+
+    async def main():
+        world = Stopping(limit=1)
+        world.stopping = None
+        await world.run()
+        await world.stopping
+        assert world.told == [("stop", 0)]
+        assert world.made == 1
+        assert good(world) == list(range(6))
+
+    asyncio.run(main())
