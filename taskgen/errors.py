@@ -19,6 +19,8 @@
      ├── SessionError                  one connection to a target
      │    ├── ConnectionLostError      the other side closed, reset or went silent
      │    └── SessionTimeoutError      no answer within the limit
+     ├── QueueError                    the job queue's database
+     │    └── UnknownJobError          there is no such job
      └── MachineError                  one machine
           ├── LaunchError              QEMU did not start
           ├── BootError                QEMU runs, but the guest did not become ready
@@ -118,6 +120,14 @@ class ConnectionLostError(SessionError):
 
 class SessionTimeoutError(SessionError):
     """The other side gave no answer within the limit."""
+
+
+class QueueError(TaskgenError):
+    """The job queue's database cannot be opened, read or written."""
+
+
+class UnknownJobError(QueueError):
+    """There is no such job."""
 
 
 class MachineError(TaskgenError):

@@ -162,11 +162,17 @@ class RunQueue(Protocol):
     def backlog(self) -> int:
         """Runs that are not through, as far as they can be counted; 0 only if there are none."""
 
+    def join(self, target: Target) -> None:
+        """A target takes runs from now on; others may be given what it failed at."""
+
+    def leave(self, target: Target) -> None:
+        """A target takes no more runs."""
+
     async def claim(self, target: Target) -> Run | None:
         """The next run that fits ``target``; ``None`` if there is none now."""
 
     async def settle(self, run: Run) -> Sequence[Outcome]:
-        """Keep ``run.outcome`` and release the claim.
+        """Keep ``run.outcome`` and release the claim; both are durable when this returns.
 
         :returns: if the variant was thereby given up, the outcomes of its attempts; else nothing.
         """
@@ -175,4 +181,7 @@ class RunQueue(Protocol):
         """Release the claim on a run that was not carried out; it will be claimed again."""
 
     async def changed(self) -> None:
-        """Wait until there may be something new to claim, or nothing more to wait for."""
+        """Wait until there may be something new to claim, or nothing more to wait for.
+
+        From the call on: what happens before it is awaited is not missed.
+        """

@@ -16,13 +16,14 @@ from taskgen.audience import Audience
 from taskgen.cli.console import ConsoleHandler, messages, note
 from taskgen.cli.progress import in_words, shown
 from taskgen.engine import Engine
-from taskgen.errors import MachineError, TaskgenError
+from taskgen.errors import MachineError, TaskgenError, TaskSetError
 from taskgen.events.handler import EventHandler
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Counts, Outcome, Run
 from taskgen.local import FleetPlan, local_fleet
 from taskgen.pool import Pool
-from taskgen.queue.memory import Job, MemoryQueue
+from taskgen.queue import JobQueue, JobSpec, JobState
+from taskgen.queue.values import total_of
 
 #: Variants without a result that are told one by one.
 TOLD = 5
@@ -89,7 +90,7 @@ class EmbeddedJob:
     """
 
     def __init__(
-        self, plan: FleetPlan, job: Job, handlers: Sequence[EventHandler], machines: int
+        self, plan: FleetPlan, job: JobSpec, handlers: Sequence[EventHandler], machines: int
     ) -> None:
         self._plan = plan
         self._job = job
@@ -97,7 +98,7 @@ class EmbeddedJob:
         self._machines = machines
         self._interrupted = False
         self._stopping = False
-        self._queue = MemoryQueue()
+        self._queue: JobQueue | None = None
         self._engine: Engine | None = None
         self._pool: Pool | None = None
         self._main: asyncio.Task[object] | None = None
@@ -113,18 +114,22 @@ class EmbeddedJob:
         audience: Audience | None = None
         with self._signals():
             try:
-                async with local_fleet(self._plan) as fleet:
-                    self._queue.add(self._job)
+                async with local_fleet(self._plan) as fleet, JobQueue.open() as queue:
+                    self._queue = queue
+                    job_id = await queue.add(self._job)
                     audience = Audience([*self._handlers, given_up])
-                    self._engine = Engine(self._queue, audience)
-                    self._pool = fleet.pool(self._engine, self._queue, limit=self._machines)
+                    self._engine = Engine(queue, audience)
+                    self._pool = fleet.pool(self._engine, queue, limit=self._machines)
                     error = await self._work(self._engine, self._pool)
+                    job = await queue.job(job_id)
+                    if job.state is JobState.FAILED:
+                        error = error or TaskSetError(job.error)
             except asyncio.CancelledError:
                 if not self._interrupted:
                     raise
         dispatchers = audience.dispatchers if audience else []
         return End(
-            self._queue.counts,
+            self._counts(),
             self._interrupted,
             error,
             given_up.reasons,
@@ -136,13 +141,16 @@ class EmbeddedJob:
         console = messages()
         try:
             with logged_to(console):
-                async with shown(console, lambda: self._queue.counts, self._fleet_in_words):
+                async with shown(console, self._counts, self._fleet_in_words):
                     await pool.run()
         except TaskgenError as error:
             return error
         finally:
             await finish(engine.close())
         return None
+
+    def _counts(self) -> Counts:
+        return total_of([]) if self._queue is None else self._queue.counts
 
     def _fleet_in_words(self) -> str:
         machines = self._pool.machines.values() if self._pool else ()
@@ -173,7 +181,7 @@ class EmbeddedJob:
             self._stop()
             return
         self._interrupted = True
-        note(f"finishing what is running ({in_words(self._queue.counts)}); Ctrl-C again stops it")
+        note(f"finishing what is running ({in_words(self._counts())}); Ctrl-C again stops it")
         self._engine.drain()
         self._pool.drain()
 

@@ -22,7 +22,7 @@ from taskgen.interfaces import SessionSettings
 from taskgen.local import FleetPlan
 from taskgen.overrides import apply_settings
 from taskgen.profiles import load_profile
-from taskgen.queue.memory import Job
+from taskgen.queue import JobSpec
 from taskgen.settings import Settings, load_settings
 from taskgen.taskset import TaskSet
 from taskgen.taskset_names import load_taskset
@@ -140,7 +140,7 @@ def run(  # noqa: PLR0917 - click passes each option by its name
 
 def _job(
     tasks: TaskSet, plan: FleetPlan, settings: Settings, duration_s: float | None, tries: int | None
-) -> Job:
+) -> JobSpec:
     """The job, after all has been checked that can be before anything is started."""
     check_duration(tasks, duration_s)
     task_binaries = plan.task_binaries()
@@ -149,4 +149,6 @@ def _job(
     session = SessionSettings(
         duration_s=duration_s, margin=settings.run.margin, slack_s=settings.run.slack_s
     )
-    return Job(tasks.variants(), session, plan.profile.name, tries or settings.run.tries)
+    return JobSpec(
+        tasks, settings=session, profile=plan.profile.name, tries=tries or settings.run.tries
+    )

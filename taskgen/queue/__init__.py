@@ -1,0 +1,7 @@
+"""The job queue: what is to be run, what is being run, and what came of it."""
+
+from taskgen.queue.jobs import JobQueue
+from taskgen.queue.schedule import Order
+from taskgen.queue.values import Attempt, JobInfo, JobSpec, JobState, VariantSource
+
+__all__ = ["Attempt", "JobInfo", "JobQueue", "JobSpec", "JobState", "Order", "VariantSource"]

@@ -1,6 +1,7 @@
 """Engine and pool together, on machines without QEMU: nothing is lost, nothing is left."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from values import FakeVariants, outcome
@@ -12,7 +13,7 @@ from taskgen.events.handler import EventHandler
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import Lifecycle, MachineState
 from taskgen.pool import Pool
-from taskgen.queue.memory import Job, MemoryQueue
+from taskgen.queue import JobQueue, JobSpec
 
 
 class FakeMachine:
@@ -44,7 +45,11 @@ class FakeMachine:
 
     async def execute(self, run, emit):
         self.life.to(MachineState.RUNNING)
-        result = await self.world.execute(self, run)
+        try:
+            result = await self.world.execute(self, run)
+        except asyncio.CancelledError:
+            self.life.to(MachineState.READY)
+            raise
         self.life.to(MachineState.READY if self.usable else MachineState.FAILED)
         return result
 
@@ -56,11 +61,19 @@ class FakeMachine:
 
 
 class World:
-    def __init__(self, variants=6, limit=3, boots_at_once=2, standing=False, idle_s=0.0):
+    @classmethod
+    async def made_with(cls, variants=6, **keys):
+        stack = AsyncExitStack()
+        queue = await stack.enter_async_context(JobQueue.open())
+        await queue.add(JobSpec(FakeVariants(variants, variants)))
+        world = cls(queue, **keys)
+        world.stack = stack
+        return world
+
+    def __init__(self, queue, limit=3, boots_at_once=2, standing=False, idle_s=0.0):
         self.made, self.stopped, self.booting, self.most_booting = 0, 0, 0, 0
         self.served, self.results, self.told = [], [], []
-        self.queue = MemoryQueue()
-        self.queue.add(Job(FakeVariants(variants, variants)))
+        self.queue = queue
         world = self
 
         class Recorder(EventHandler):
@@ -100,6 +113,7 @@ class World:
             await asyncio.wait_for(self.pool.run(), 60)
         finally:
             await self.engine.close()
+            await self.stack.aclose()
             assert self.pool.machines == {}
             assert self.stopped == self.made
 
@@ -110,7 +124,7 @@ def good(world):
 
 def test_every_variant_has_one_result_and_every_machine_is_stopped():
     async def main():
-        world = World()
+        world = await World.made_with()
         await world.run()
         assert good(world) == list(range(6))
         assert world.queue.counts.done == 6
@@ -132,7 +146,7 @@ def test_a_machine_that_dies_is_replaced_and_its_run_is_repeated():
             return outcome()
 
     async def main():
-        world = Dying(limit=1)
+        world = await Dying.made_with(limit=1)
         await world.run()
         assert good(world) == list(range(6))
         assert (world.deaths, world.made) == (2, 3)
@@ -147,7 +161,7 @@ def test_a_variant_that_always_fails_is_given_up_and_the_others_go_on():
             return outcome(FailureClass.TASK if run.variant.index == 2 else None)
 
     async def main():
-        world = Failing()
+        world = await Failing.made_with()
         await world.run()
         assert good(world) == [0, 1, 3, 4, 5]
         assert world.told == [("bad", 2, 3)]
@@ -165,7 +179,7 @@ def test_draining_finishes_what_is_running_and_leaves_the_rest():
             return outcome()
 
     async def main():
-        world = Draining(limit=1)
+        world = await Draining.made_with(limit=1)
         await world.run()
         assert good(world) == [0]
         assert world.queue.counts.left == 5
@@ -180,7 +194,7 @@ def test_draining_while_machines_boot_stops_them_at_once():
             await asyncio.Event().wait()
 
     async def main():
-        world = Stuck()
+        world = await Stuck.made_with()
         await world.run()
         assert world.results == []
 
@@ -194,7 +208,7 @@ def test_cancelling_pushes_the_run_back_and_reports_it():
             await asyncio.Event().wait()
 
     async def main():
-        world = Cancelled(limit=1)
+        world = await Cancelled.made_with(limit=1)
         world.task = asyncio.create_task(world.run())
         with pytest.raises(asyncio.CancelledError):
             await world.task
@@ -213,7 +227,7 @@ def test_boots_that_keep_failing_end_the_fleet_with_the_reason(monkeypatch):
             raise BootError("taskgen-1: no console output for 20 s")
 
     async def main():
-        world = Broken(boots_at_once=1)
+        world = await Broken.made_with(boots_at_once=1)
         with pytest.raises(BootError, match="no console output"):
             await world.run()
         assert world.made == 3
@@ -230,7 +244,7 @@ def test_a_boot_that_fails_once_is_tried_again(monkeypatch):
                 raise BootError("taskgen-1: no lease")
 
     async def main():
-        world = Flaky()
+        world = await Flaky.made_with()
         await world.run()
         assert good(world) == list(range(6))
 
@@ -246,7 +260,7 @@ def test_lowering_the_limit_retires_the_highest_machine_after_its_run():
             return outcome(target=machine.name)
 
     async def main():
-        world = Shrinking(variants=40, limit=2)
+        world = await Shrinking.made_with(variants=40, limit=2)
         await world.run()
         assert good(world) == list(range(40))
         assert world.served == ["taskgen-1", "taskgen-2"]
@@ -256,7 +270,7 @@ def test_lowering_the_limit_retires_the_highest_machine_after_its_run():
 
 def test_a_limit_below_one_is_refused():
     async def main():
-        world = World()
+        world = await World.made_with()
         with pytest.raises(ValueError, match="at least 1, not 0"):
             world.pool.limit = 0
         await world.run()
@@ -270,7 +284,7 @@ def test_a_bug_in_a_target_stops_the_engine_loudly():
             raise ZeroDivisionError
 
     async def main():
-        world = Buggy(limit=1)
+        world = await Buggy.made_with(limit=1)
         with pytest.raises(ExceptionGroup) as caught:
             await world.run()
         assert caught.group_contains(ZeroDivisionError)
@@ -281,11 +295,11 @@ def test_a_bug_in_a_target_stops_the_engine_loudly():
 
 def test_a_standing_pool_takes_new_work_with_the_machines_it_has():
     async def main():
-        world = World(variants=2, limit=1, standing=True, idle_s=60)
+        world = await World.made_with(variants=2, limit=1, standing=True, idle_s=60)
         running = asyncio.create_task(world.run())
         while world.queue.counts.done < 2:
             await world.queue.changed()
-        world.queue.add(Job(FakeVariants(3, 3)))
+        await world.queue.add(JobSpec(FakeVariants(3, 3)))
         while world.queue.counts.done < 5:
             await world.queue.changed()
         assert world.made == 1
@@ -297,13 +311,13 @@ def test_a_standing_pool_takes_new_work_with_the_machines_it_has():
 
 def test_a_machine_without_work_goes_after_a_while_and_comes_back_for_more():
     async def main():
-        world = World(variants=2, limit=1, standing=True, idle_s=0.01)
+        world = await World.made_with(variants=2, limit=1, standing=True, idle_s=0.01)
         running = asyncio.create_task(world.run())
         while world.queue.counts.done < 2:
             await world.queue.changed()
         await world.pool.emptied()
         assert world.stopped == 1
-        world.queue.add(Job(FakeVariants(1, 1)))
+        await world.queue.add(JobSpec(FakeVariants(1, 1)))
         while world.queue.counts.done < 3:
             await world.queue.changed()
         assert world.made == 2
@@ -323,7 +337,7 @@ def test_pausing_finishes_the_runs_and_resuming_goes_on():
             return outcome(target=machine.name)
 
     async def main():
-        world = Pausing(limit=1)
+        world = await Pausing.made_with(limit=1)
         world.paused = asyncio.Event()
         running = asyncio.create_task(world.run())
         await world.paused.wait()
@@ -348,7 +362,7 @@ def test_killing_the_machines_pushes_their_runs_back():
             return outcome(target=machine.name)
 
     async def main():
-        world = Killed(limit=1)
+        world = await Killed.made_with(limit=1)
         await world.run()
         assert world.told == [("stop", 0)]
         assert good(world) == list(range(6))
@@ -367,7 +381,7 @@ def test_the_runs_of_a_job_can_be_stopped_and_their_target_goes_on():
             return outcome(target=machine.name)
 
     async def main():
-        world = Stopping(limit=1)
+        world = await Stopping.made_with(limit=1)
         world.stopping = None
         await world.run()
         await world.stopping

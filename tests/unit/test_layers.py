@@ -55,6 +55,7 @@ LAYERS = {
     "taskgen.variants": 1,
     # decisions without I/O
     "taskgen.checks": 2,
+    "taskgen.breaker": 2,
     "taskgen.fleet": 2,
     "taskgen.lifecycle": 2,
     "taskgen.protocol": 2,

@@ -1,0 +1,162 @@
+"""Group commit: what the event loop wants written, in as few transactions as the disk allows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from taskgen.errors import QueueError
+from taskgen.host.waiting import finish, in_thread
+from taskgen.queue.database import Batch, Database, Parameters, read_only
+from taskgen.queue.rows import Row
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a write may wait for company if nobody waits for it.
+LAZY_S = 0.1
+
+#: Seconds between two tries to write, and after which it is given up: a full disk can be mended.
+RETRY_S = 1.0
+PATIENCE_S = 60.0
+
+#: What SQLite says of a disk that may be better soon.
+_PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY})
+
+
+class Committer:
+    """Writes batch after batch on a thread; while one is written, the next one gathers.
+
+    :param database: used from the thread only.
+    :param collect: called when a batch is complete, to add what has to be told of it as a whole.
+    :param committed: called after the effects of a batch.
+    :ivar batch: what the next transaction writes.
+    :ivar transactions: how many there were.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        thread: ThreadPoolExecutor,
+        collect: Callable[[Batch], None],
+        committed: Callable[[], None],
+    ) -> None:
+        self.batch = Batch()
+        self.transactions = 0
+        self._database = database
+        self._thread = thread
+        self._collect = collect
+        self._committed = committed
+        self._loop = asyncio.get_running_loop()
+        self._effects: list[Callable[[], None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
+        self._wanted = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise what ended the writing, if anything did.
+
+        :raises QueueError: with it as the cause.
+        """
+        if self._failure is not None:
+            raise QueueError(f"the queue cannot be written: {self._failure}") from self._failure
+
+    def then(self, effect: Callable[[], None]) -> None:
+        """Call ``effect`` on the loop once the present batch is on the disk."""
+        self._effects.append(effect)
+
+    def later(self) -> None:
+        """Write the present batch with whatever comes next, but soon."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(LAZY_S, self._want)
+
+    async def durable(self) -> None:
+        """Wait until the present batch is on the disk.
+
+        :raises QueueError: if it cannot be written.
+        """
+        self.check()
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        self._want()
+        await waiter
+
+    async def read(self, name: str, parameters: Parameters = ()) -> list[Row]:
+        """All rows that a statement gives; what was wanted before is in the database then."""
+        await self.durable()
+        path = self._database.path
+        if path is None:  # nobody else can see it
+            return await in_thread(self._thread, self._database.read, name, parameters)
+        return await in_thread(None, read_only, path, name, parameters)
+
+    async def close(self) -> None:
+        """Write what is left.
+
+        :raises QueueError: if it cannot be written.
+        """
+        if self._failure is None:
+            await finish(self.durable())
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None:
+            await finish(self._writing)
+
+    def _want(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._wanted and self._failure is None:
+            self._wanted = True
+            if self._writing is None:
+                self._writing = self._loop.create_task(self._write_all(), name="queue writer")
+
+    async def _write_all(self) -> None:
+        waiters: list[asyncio.Future[None]] = []
+        try:
+            while self._wanted:
+                self._wanted = False
+                batch, self.batch = self.batch, Batch()
+                effects, self._effects = self._effects, []
+                waiters, self._waiters = self._waiters, []
+                self._collect(batch)
+                await self._write(batch)
+                for effect in effects:
+                    effect()
+                self._committed()
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_result(None)
+        except BaseException as error:
+            self._failure = error
+            for waiter in (*waiters, *self._waiters):
+                if not waiter.done():
+                    failure = QueueError(f"the queue cannot be written: {error}")
+                    failure.__cause__ = error
+                    waiter.set_exception(failure)
+            if not isinstance(error, sqlite3.Error):
+                raise
+            log.error("the queue cannot be written: %s", error)
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: Batch) -> None:
+        deadline = self._loop.time() + PATIENCE_S
+        told = False
+        while True:
+            try:
+                await self._loop.run_in_executor(self._thread, self._database.write, batch)
+            except sqlite3.OperationalError as error:
+                code = error.sqlite_errorcode & 0xFF
+                if code not in _PASSING or self._loop.time() > deadline:
+                    raise
+                if not told:
+                    log.error("%s: %s; trying again for a while", self._database.path, error)
+                    told = True
+                await asyncio.sleep(RETRY_S)
+            else:
+                self.transactions += 1
+                return

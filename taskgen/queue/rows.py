@@ -1,0 +1,165 @@
+"""Jobs and attempts as rows of the database, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from taskgen.events.model import Activation, Event
+from taskgen.frozen import thaw
+from taskgen.interfaces import Counts, FailureClass, Outcome, Run, SessionSettings
+from taskgen.queue.values import ENDED, Attempt, JobInfo, JobState
+
+Row = Mapping[str, Any]
+
+_EVENT = tuple(each.name for each in fields(Event))
+_ACTIVATION = tuple(each.name for each in fields(Activation))
+_SETTINGS = tuple(each.name for each in fields(SessionSettings))
+
+#: Writes what :func:`taskgen.frozen.thaw` gives. Anything else becomes its text: a target's
+#: provenance must not be able to cost a result.
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def run_id(job_id: str, position: int, attempt: int) -> str:
+    """What tells an attempt from all others, those of other databases included."""
+    return f"{job_id}-{position}-{attempt}"
+
+
+def attempt_row(
+    job: int, position: int, run: Run, keep_parameters: bool
+) -> tuple[int | float | str | None, ...]:
+    """The row of an attempt that has ended, in the order of the statement ``keep_attempts``."""
+    outcome = run.outcome
+    assert outcome is not None
+    failed = outcome.failure is not None
+    return (
+        job,
+        position,
+        run.attempt,
+        run.variant.index,
+        json_text(run.variant.parameters) if keep_parameters else None,
+        _clean(outcome.target),
+        outcome.failure,
+        _clean(outcome.reason),
+        outcome.started_at,
+        outcome.duration_s,
+        _encode([_values(each, _ACTIVATION) for each in outcome.activations]),
+        _encode([_values(each, _EVENT) for each in outcome.events]) if failed else None,
+        _clean(outcome.console) if failed else None,
+        json_text(outcome.provenance),
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    """An attempt from its row, which has its job's id as ``job_id``."""
+    parameters = row["parameters"]
+    return Attempt(
+        sequence=row["id"],
+        run_id=run_id(row["job_id"], row["position"], row["attempt"]),
+        job_id=row["job_id"],
+        position=row["position"],
+        variant=row["variant"],
+        attempt=row["attempt"],
+        parameters=None if parameters is None else json.loads(parameters),
+        outcome=outcome_of(row),
+    )
+
+
+def outcome_of(row: Row) -> Outcome:
+    """The outcome from an attempt's row."""
+    events = json.loads(row["events"] or "[]")
+    return Outcome(
+        target=row["target"],
+        failure=None if row["failure"] is None else FailureClass(row["failure"]),
+        reason=row["reason"],
+        events=tuple(Event(**dict(zip(_EVENT, one, strict=True))) for one in events),
+        activations=tuple(
+            Activation(**dict(zip(_ACTIVATION, one, strict=True)))
+            for one in json.loads(row["activations"])
+        ),
+        started_at=row["started_at"],
+        duration_s=row["duration_s"],
+        console=row["console"] or "",
+        provenance=json.loads(row["provenance"]),
+    )
+
+
+def settings_text(settings: SessionSettings) -> str:
+    """Session settings as they are kept."""
+    return json_text({name: getattr(settings, name) for name in _SETTINGS})
+
+
+def settings_of(text: str) -> SessionSettings:
+    """Session settings from what was kept."""
+    return SessionSettings(**json.loads(text))
+
+
+def job_info(row: Row, running: int) -> JobInfo:
+    """A job from its row.
+
+    :param running: its runs that are on targets.
+    """
+    state = JobState(row["state"])
+    return JobInfo(
+        id=row["id"],
+        number=row["number"],
+        name=row["name"],
+        labels=json.loads(row["labels"]),
+        priority=row["priority"],
+        profile=row["profile"],
+        tries=row["tries"],
+        repeat=row["repeat"],
+        offset=row["first"],
+        state=state,
+        error=row["error"],
+        counts=counts(
+            total=row["total"],
+            running=running,
+            done=row["done"],
+            bad=row["bad"],
+            failed_attempts=row["failed_attempts"],
+            ended=state in ENDED,
+        ),
+        resumable=row["document"] is not None,
+        provenance=json.loads(row["provenance"]),
+        added_at=row["added_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+def counts(
+    *,
+    total: int | None,
+    running: int,
+    done: int,
+    bad: int,
+    failed_attempts: int,
+    ended: bool,
+) -> Counts:
+    """How far a job is; of one that has ended nothing is queued."""
+    queued = None if total is None else total - done - bad - running
+    return Counts(
+        total=total,
+        queued=0 if ended else queued,
+        running=running,
+        done=done,
+        bad=bad,
+        failed_attempts=failed_attempts,
+    )
+
+
+def json_text(value: Any) -> str:
+    """Plain data as text, ASCII only."""
+    return _encode(thaw(value))
+
+
+def _values(one: object, names: tuple[str, ...]) -> list[Any]:
+    return [getattr(one, name) for name in names]
+
+
+def _clean(text: str) -> str:
+    """Text without what UTF-8 cannot hold, such as half of a pair from a console."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

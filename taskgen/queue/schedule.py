@@ -1,0 +1,69 @@
+"""Who gets what next, and when a variant is given up. Pure: values in, decisions out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from taskgen.interfaces import FailureClass
+
+#: Failures in a row, none of them the task-set's own, after which a variant is set aside: it may be
+#: what kills the machines, and would kill one after the other.
+POISON_AFTER = 3
+
+
+class Order(StrEnum):
+    """Which of several jobs of the same priority gets a target."""
+
+    FAIR = "fair"  #: the one with the fewest runs on targets, of these the one that waited longest
+    FIFO = "fifo"  #: the oldest one, until it has nothing left
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the choice needs to know of a job that has something to hand out.
+
+    :ivar number: its age: older jobs have smaller ones.
+    :ivar running: its runs that are on targets now.
+    :ivar served: when it was last given a target, on any counter that grows; 0: never.
+    """
+
+    number: int
+    priority: int
+    running: int
+    served: int
+
+
+def choose(candidates: Iterable[Candidate], order: Order) -> Candidate | None:
+    """The job that gets the target; ``None`` if there is none."""
+    if order is Order.FIFO:
+        return min(candidates, key=lambda job: (-job.priority, job.number), default=None)
+    return min(
+        candidates,
+        key=lambda job: (-job.priority, job.running, job.served, job.number),
+        default=None,
+    )
+
+
+def given_up(failures: Sequence[FailureClass | None], tries: int) -> bool:
+    """Whether a variant that failed like this is set aside.
+
+    :param failures: of its attempts that count, oldest first.
+    :param tries: attempts that it has, counting only failures of the task-set itself.
+    """
+    own = sum(failure is FailureClass.TASK for failure in failures)
+    others = itertools.takewhile(lambda failure: failure is not FailureClass.TASK, failures[::-1])
+    return own >= tries or len(list(others)) >= POISON_AFTER
+
+
+def may_repeat(target: str, failed_on: Collection[str], others: Iterable[str]) -> bool:
+    """Whether ``target`` may have another go at a variant that failed on ``failed_on``.
+
+    One that has not seen it goes first: else a single broken target could fail a good variant as
+    often as it takes to set it aside. Where all have seen it, any may.
+
+    :param others: the targets that could take it too.
+    """
+    return target not in failed_on or all(other in failed_on for other in others)
