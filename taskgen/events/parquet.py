@@ -136,7 +136,9 @@ class ParquetHandler(EventHandler):
             data = json.loads(line)
             if data["run_id"] not in self._runs:
                 self._runs.add(data["run_id"])
-                self._waiting += data["rows"]
+                for row in data["rows"]:
+                    parameters = [tuple(pair) for pair in row["parameters"]]
+                    self._waiting.append({**row, "parameters": parameters})
                 self.recovered += 1
 
     def _check(self) -> None:
@@ -159,7 +161,7 @@ def _records(run: Run) -> list[dict[str, Any]]:
     :raises ValueError: if a number has more than 64 bits, which Parquet has no type for. Found out
         now, it costs this run only, and not all that wait for the same part.
     """
-    parameters = [[name, _text(value)] for name, value in run.variant.parameters.items()]
+    parameters = [(name, _text(value)) for name, value in run.variant.parameters.items()]
     found = []
     for row in rows(run):
         for name, cell in zip(COLUMNS, row, strict=True):
