@@ -8,15 +8,17 @@ from ipaddress import IPv4Address
 
 from taskgen.binaries import Binaries
 from taskgen.discovery import Dial, Refusal, dial, probe
-from taskgen.errors import SessionTimeoutError
+from taskgen.errors import ConnectionLostError, SessionTimeoutError
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.profiles import Profile
+from taskgen.scan import HostState
 from taskgen.session import Limits, Session
 from taskgen.session_manager import Boot, Rules, SessionManager
 from taskgen.settings import HostSettings, Reset
 
-#: Seconds between two attempts to reach a board that restarts: the first, and the longest.
-_PAUSES_S = (0.1, 2.0)
+#: Seconds between two attempts to reach a board that restarts: the first, and the longest. Whoever
+#: else waits for it must find no time to come, send another binary, and go again.
+_PAUSES_S = (0.1, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,7 @@ class Board:
         return await self._come_back(deadline)
 
     async def _come_back(self, deadline: float) -> Session:
+        """Reach it again. We have to be the first, else we do not know what it has been sent."""
         reason = "no answer"
         kind, settings = self._kind, self._kind.settings
         pause_s, longest_s = _PAUSES_S
@@ -124,6 +127,10 @@ class Board:
                     if isinstance(found, Session):
                         return found
                     reason = found.reason
+                    if found.state is HostState.BUSY:
+                        raise ConnectionLostError(
+                            f"{self.name}: somebody else got it while it restarted: {reason}"
+                        )
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, longest_s)
         except TimeoutError as error:

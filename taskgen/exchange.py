@@ -26,10 +26,12 @@ class Exchange:
     :param run: what is to be carried out.
     :param binaries: those that the target has not had since its boot.
     :param emit: told each event when it arrives.
+    :ivar prepared: the target has the task-set and all binaries.
     :ivar stalled: the run did not end by itself in time, and was stopped.
     """
 
     def __init__(self, session: Session, run: Run, binaries: Sequence[Binary], emit: Emit) -> None:
+        self.prepared = False
         self.stalled = False
         self._session = session
         self._run = run
@@ -44,6 +46,7 @@ class Exchange:
         """Carry the run out. Failures of session and guest are outcomes; cancellation passes."""
         try:
             await self._session.prepare(self._run.variant.description(), self._binaries)
+            self.prepared = True
             if self._run.settings.admission_control is not None:
                 self._session.optimize(dict_to_xml(self._run.settings.admission_control))
             self._start()

@@ -150,19 +150,20 @@ class SessionManager:
             log.warning("%s: trusted to have no other version of %s", self.name, names)
         uploads = [Upload(binary.name, binary.content) for binary in missing]
         exchange = Exchange(self.session, self._without_what_it_cannot_read(run), uploads, emit)
-        outcome = await exchange.perform()
         provenance = {
-            **outcome.provenance,
             "binaries": {binary.name: binary.sha256 for binary in wanted},
             "binaries_trusted": boot.unknown,
             "runs_since_boot": None if boot.unknown else boot.runs,
             "reset": str(self.rules.reset),
             "admission_control": run.settings.admission_control is not None and self._optimize,
         }
-        if outcome.failure in (None, FailureClass.TASK):
-            boot.uploaded.update((binary.name, binary.sha256) for binary in missing)
-        boot.runs += 1
-        boot.stalled = exchange.stalled
+        try:
+            outcome = await exchange.perform()
+        finally:  # also of a run that is cancelled, because others will follow it
+            boot.runs += 1
+            boot.stalled = exchange.stalled
+            if exchange.prepared:
+                boot.uploaded.update((binary.name, binary.sha256) for binary in missing)
         return replace(outcome, provenance=provenance)
 
     def _without_what_it_cannot_read(self, run: Run) -> Run:
