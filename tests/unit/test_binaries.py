@@ -63,3 +63,26 @@ def test_the_users_directories_must_exist(tmp_path, monkeypatch):
     assert user_directories(str(tmp_path)) == [tmp_path]
     monkeypatch.delenv("TASKGEN_BINARIES")
     assert user_directories(None) == []
+
+
+def test_a_file_that_changed_is_read_again_and_that_is_told(tmp_path, caplog):
+    places = [directory(tmp_path / "bin", hey=elf())]
+    binaries = Binaries(places, "x86_64")
+    first = binaries.get("hey")
+    assert binaries.get("hey") is first
+    (tmp_path / "bin" / "hey").write_bytes(elf() + b"another")
+    second = binaries.get("hey")
+    assert second.sha256 != first.sha256
+    assert "hey has changed: from now on, runs have the new one" in caplog.text
+    assert binaries.get("hey") is second
+
+
+def test_a_file_that_is_gone_is_missed_at_once(tmp_path):
+    places = [directory(tmp_path / "first", hey=elf()), directory(tmp_path / "second", hey=elf())]
+    binaries = Binaries(places, "x86_64")
+    assert binaries.get("hey").path == tmp_path / "first" / "hey"
+    (tmp_path / "first" / "hey").unlink()
+    assert binaries.get("hey").path == tmp_path / "second" / "hey"
+    (tmp_path / "second" / "hey").unlink()
+    with pytest.raises(BinaryError, match="no task binary 'hey'"):
+        binaries.get("hey")

@@ -44,6 +44,11 @@ def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
         ("[run]\nslack_s = -1\n", "slack_s must not be negative"),
         ("[fleet]\nboots_at_once = -1\n", "boots_at_once must not be negative"),
         ('[qemu]\naccelerator = "xen"\n', r"qemu\.accelerator = 'xen': .*'auto', 'kvm' or 'tcg'"),
+        ('[run]\nreset = "power"\n', r"run\.reset = 'power': .*'clear' or 'reboot'"),
+        ("[hosts]\nport = 0\n", "port must be from 1 to 65535"),
+        ("[hosts]\nconcurrency = 0\n", "concurrency must be above 0"),
+        ("[hosts]\nreboot_s = -1\n", "reboot_s must be above 0"),
+        ('[hosts]\nfirst_contact = "hope"\n', "'reboot' or 'trust'"),
         ("[run]\ntries = many\n", "x.toml: not valid TOML"),
     ],
 )
