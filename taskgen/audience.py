@@ -39,6 +39,10 @@ class Audience:
         """Those who are told of ``run``."""
         return self._everywhere + self._of_job.get(run.job_id, [])
 
+    async def told(self, timeout_s: float = 30.0) -> None:
+        """Wait until all have been told what has happened by now; one that is slow only so long."""
+        await asyncio.gather(*(asyncio.to_thread(d.flush, timeout_s) for d in self.dispatchers))
+
     async def close(self) -> None:
         """Let all finish what they were told, and close them."""
         await asyncio.gather(

@@ -86,7 +86,7 @@ class Engine:
                     await asyncio.shield(settling)
                     settling = None
                 elif run is None:
-                    if not await self._news(retire):
+                    if not await self._news(target, retire):
                         return
                 elif (ended := await self._execute(run, target)) is not None:
                     if settling is not None:
@@ -123,10 +123,12 @@ class Engine:
         """Let the handlers finish what they were told."""
         await self.audience.close()
 
-    async def _news(self, retire: asyncio.Event, at_most_s: float | None = None) -> bool:
+    async def _news(
+        self, target: Target, retire: asyncio.Event, at_most_s: float | None = None
+    ) -> bool:
         """Wait until there may be something to claim; whether that is worth the wait."""
         # What is with other targets may come back; for new jobs a target waits only so long.
-        idle_s = None if self.queue.backlog else self.idle_s
+        idle_s = None if self.queue.backlog_for(target.profile) else self.idle_s
         limit_s = min((s for s in (idle_s, at_most_s) if s is not None), default=None)
         try:
             async with asyncio.timeout(limit_s):
@@ -144,7 +146,7 @@ class Engine:
         self.queue.leave(target)  # nobody has to wait for what it might do
         try:
             while (rest_s := self._rest_s(target)) and not (retire.is_set() or self.draining):
-                if not await self._news(retire, rest_s):
+                if not await self._news(target, retire, rest_s):
                     return False
         finally:
             self.queue.join(target)

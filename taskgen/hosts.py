@@ -162,14 +162,18 @@ class HostPool:
             raise innermost(group) from None
 
     @property
+    def _backlog(self) -> int:
+        return self._queue.backlog_for(self.kind.profile.name)
+
+    @property
     def _finished(self) -> bool:
-        return self._draining or not (self._standing or self._queue.backlog)
+        return self._draining or not (self._standing or self._backlog)
 
     @property
     def _wanted(self) -> int:
         """Hosts that there is work for, beside those that are ours."""
         stopped = self._draining or self._paused or self._resting
-        return 0 if stopped else max(0, self._queue.backlog - self._plan.serving)
+        return 0 if stopped else max(0, self._backlog - self._plan.serving)
 
     async def _watch_queue(self) -> None:
         while True:
@@ -226,7 +230,7 @@ class HostPool:
         # It has answered, but by now there may be nothing for it to do.
         needed = not self._draining and not self._paused
         try:
-            if needed and self._plan.serving <= self._queue.backlog:
+            if needed and self._plan.serving <= self._backlog:
                 log.info("%s: answers", board.name)
                 await self._serve(board, member.retire)
         finally:

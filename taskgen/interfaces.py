@@ -162,6 +162,9 @@ class RunQueue(Protocol):
     def backlog(self) -> int:
         """Runs that are not through, as far as they can be counted; 0 only if there are none."""
 
+    def backlog_for(self, profile: str) -> int:
+        """The part of the backlog that targets of a profile can take."""
+
     def join(self, target: Target) -> None:
         """A target takes runs from now on; others may be given what it failed at."""
 

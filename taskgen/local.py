@@ -73,10 +73,11 @@ class LocalFleet:
         """The machine of a slot; nothing is started yet."""
         return Machine(self.network.network.slot(slot), self.kind, self.network, self.directory)
 
-    def pool(self, engine: Engine, queue: RunQueue, *, limit: int) -> Pool:
+    def pool(self, engine: Engine, queue: RunQueue, *, limit: int, standing: bool = False) -> Pool:
         """Machines that work off ``queue``.
 
         :param limit: machines wanted at most.
+        :param standing: stay when there is nothing to do.
         """
         # One boot keeps one core busy; more at once only make the first one late.
         boots_at_once = self.plan.settings.fleet.boots_at_once or os.cpu_count() or 1
@@ -84,9 +85,11 @@ class LocalFleet:
             self.machine,
             engine.serve,
             queue,
+            profile=self.plan.profile.name,
             slots=self.network.network.slots,
             limit=limit,
             boots_at_once=boots_at_once,
+            standing=standing,
         )
 
 

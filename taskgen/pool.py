@@ -54,6 +54,7 @@ class Pool:
     :param make: makes the machine of a slot; acquires nothing yet.
     :param serve: gives runs to a machine until it should go; the engine's.
     :param queue: says how many runs are left.
+    :param profile: of the machines; only runs for it count.
     :param slots: machines that the network can hold.
     :param limit: machines wanted at most.
     :param boots_at_once: machines that may be starting at the same time.
@@ -66,6 +67,7 @@ class Pool:
         serve: Callable[[Target, asyncio.Event], Awaitable[None]],
         queue: RunQueue,
         *,
+        profile: str,
         slots: int,
         limit: int,
         boots_at_once: int,
@@ -74,6 +76,7 @@ class Pool:
         self._make = make
         self._serve = serve
         self._queue = queue
+        self._profile = profile
         self._slots = slots
         self._limit = limit
         self._boots_at_once = boots_at_once
@@ -147,8 +150,12 @@ class Pool:
             raise _first(group) from None
 
     @property
+    def _backlog(self) -> int:
+        return self._queue.backlog_for(self._profile)
+
+    @property
     def _finished(self) -> bool:
-        return self._draining or not (self._standing or self._queue.backlog)
+        return self._draining or not (self._standing or self._backlog)
 
     def _plan(self) -> list[Action]:
         members = {
@@ -164,7 +171,7 @@ class Pool:
         return plan(
             limit=0 if self._paused else self._limit,
             slots=self._slots,
-            backlog=self._queue.backlog,
+            backlog=self._backlog,
             boots_at_once=0 if self._resting else self._boots_at_once,
             members=members,
         )

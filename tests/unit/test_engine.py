@@ -91,6 +91,7 @@ class World:
             self.make,
             self.engine.serve,
             self.queue,
+            profile="linux-x86_64",
             slots=8,
             limit=limit,
             boots_at_once=boots_at_once,

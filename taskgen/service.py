@@ -1,0 +1,356 @@
+"""Queue, engine, machines and hosts, put together and kept at work.
+
+The public class :class:`taskgen.distributor.Distributor` runs one of these in a thread of its own;
+who has an event loop can use it directly::
+
+    async with service(Plan(machines=FleetPlan(profile=load_profile("linux-x86_64")))) as work:
+        job = await work.add_job(JobSpec(taskset), [handler])
+        await work.queue.wait_job(job)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from taskgen.addresses import Addresses
+from taskgen.audience import Audience
+from taskgen.binaries import Binaries
+from taskgen.board import BoardKind
+from taskgen.checks import check_admission_control, check_admission_data, check_duration
+from taskgen.engine import Engine
+from taskgen.errors import ConfigError, TaskgenError
+from taskgen.events.handler import EventHandler
+from taskgen.host.waiting import finish
+from taskgen.hosts import HostPool
+from taskgen.local import FleetPlan, LocalFleet, local_fleet
+from taskgen.pool import Pool
+from taskgen.profiles import Profile, load_profile
+from taskgen.queue import JobInfo, JobQueue, JobSpec, new_job_id
+from taskgen.queue.values import ENDED
+from taskgen.settings import Settings
+from taskgen.taskset import TaskSet
+from taskgen.waiting import first_of
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a machine that has nothing to do is stopped.
+IDLE_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a service is to work with.
+
+    :ivar machines: what it launches on this host; ``None``: nothing.
+    :ivar hosts: where it looks for boards; ``None``: nowhere.
+    :ivar host_profile: what those are; decides which binaries fit them.
+    :ivar binaries: the user's directories of task binaries.
+    :ivar queue: file of the queue; ``None``: it ends with the process.
+    :ivar max_machines: machines at most.
+    :ivar idle_s: a machine or host without work is let go after so many seconds.
+    """
+
+    machines: FleetPlan | None = None
+    hosts: Addresses | None = None
+    host_profile: Profile | None = None
+    binaries: tuple[Path, ...] = ()
+    queue: Path | None = None
+    max_machines: int = field(default_factory=lambda: os.cpu_count() or 1)
+    idle_s: float = IDLE_S
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How things stand.
+
+    :ivar max_machines: as the user wished.
+    :ivar machines_in_effect: what the network and the host can hold of that.
+    :ivar reasons: why that is less, and what else is not as it should be; for people.
+    :ivar machines: states of the machines, by name.
+    :ivar hosts: number of hosts by state.
+    :ivar handlers: what handlers missed or failed at.
+    """
+
+    max_machines: int
+    machines_in_effect: int
+    reasons: tuple[str, ...]
+    machines: Mapping[str, str]
+    hosts: Mapping[str, int]
+    handlers: tuple[str, ...]
+
+
+class Service:
+    """A running service. Made by :func:`service`; belongs to one event loop."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        queue: JobQueue,
+        engine: Engine,
+        machines: Pool | None,
+        hosts: HostPool | None,
+        fleet: LocalFleet | None,
+    ) -> None:
+        self.plan = plan
+        self.queue = queue
+        self.engine = engine
+        self.machines = machines
+        self.hosts = hosts
+        self.failure: TaskgenError | None = None  #: why nothing works any more
+        self._fleet = fleet
+        self._failed = asyncio.Event()
+        self._works: list[asyncio.Task[None]] = []
+
+    async def add_job(self, spec: JobSpec, handlers: Sequence[EventHandler] = ()) -> str:
+        """Queue a job, after all has been checked that can be.
+
+        :returns: its id.
+        :raises SetupError: if the job cannot run here; nothing was queued then.
+        :raises TaskgenError: what ended the work, if something did.
+        """
+        self._check()
+        spec = self._fitted(spec)
+        job_id = new_job_id()
+        for handler in handlers:
+            self.engine.audience.add(job_id, handler)
+        await self.queue.add(spec, job_id=job_id)
+        return job_id
+
+    async def wait_job(self, job_id: str) -> JobInfo:
+        """Wait until a job has ended and its handlers have been told so.
+
+        :raises TaskgenError: what ended the work, if that comes first.
+        :raises UnknownJobError: if there is no such job.
+        """
+        await first_of(self.queue.wait_job(job_id), self._failed.wait())
+        info = await self.queue.job(job_id)
+        if info.state not in ENDED:
+            self._check()
+        await self.engine.audience.told()
+        return info
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing is queued or running.
+
+        :raises TaskgenError: what ended the work, if that comes first.
+        """
+        while self.busy:
+            await first_of(self.queue.changed(), self._failed.wait())
+        self._check()
+
+    async def stop_job(self, job_id: str, reason: str) -> None:
+        """Cancel a job: nothing more of it is handed out, and what runs of it is stopped.
+
+        Its handlers have been told when this returns.
+        """
+        await self.queue.cancel(job_id)
+        await self.engine.stop_job(job_id, reason)
+        await self.engine.audience.told()
+
+    def pause(self) -> None:
+        """Let all targets go once their runs are through, and take none until :meth:`resume`."""
+        for pool in (self.machines, self.hosts):
+            if pool:
+                pool.pause()
+
+    def resume(self) -> None:
+        """Take targets again as there is work for them, also after boots that kept failing."""
+        for pool in (self.machines, self.hosts):
+            if pool:
+                pool.resume()
+        if self.failure:
+            self.failure = None
+            self._failed.clear()
+            self.begin()
+
+    def begin(self) -> None:
+        """Let the pools work, each in a task of its own."""
+        self._works = [
+            asyncio.create_task(self._work(pool), name=type(pool).__name__)
+            for pool in (self.machines, self.hosts)
+            if pool
+        ]
+
+    async def end(self) -> None:
+        """Stop all targets now; what they were doing goes back to the queue."""
+        for work in self._works:
+            work.cancel()
+        if self._works:
+            await finish(asyncio.wait(self._works))
+        for work in self._works:
+            if not work.cancelled():
+                work.result()
+
+    async def _work(self, pool: Pool | HostPool) -> None:
+        try:
+            await pool.run()
+        except TaskgenError as error:
+            log.error("the work has ended: %s", error)
+            self.failure = error
+            self._failed.set()
+
+    async def shut_down_machines(self) -> None:
+        """Let all machines finish their runs and stop; none starts until :meth:`resume`."""
+        if self.machines:
+            self.machines.pause()
+            await self.machines.emptied()
+
+    async def kill_machines(self) -> None:
+        """Stop all machines now, their runs going back to the queue; none starts until
+        :meth:`resume`."""
+        if self.machines:
+            self.machines.pause()
+            self.machines.kill()
+            await self.machines.emptied()
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is queued or running."""
+        return self.failure is None and self.queue.backlog > 0
+
+    @property
+    def status(self) -> Status:
+        pool, fleet = self.machines, self._fleet
+        wished = pool.limit if pool else 0
+        held = fleet.network.network.slots if fleet else 0
+        reasons = []
+        if wished > held and pool:
+            reasons.append(f"{wished} machines are wished, the network has room for {held}")
+        if self.failure:
+            reasons.append(str(self.failure))
+        reasons += [
+            f"{name} is taken out for {rest_s:.0f} s, because runs fail on it"
+            for name, rest_s in self.engine.resting.items()
+        ]
+        reasons += [
+            f"{host.name}: {host.reason}"
+            for host in (self.hosts.status() if self.hosts else ())
+            if host.reason
+        ]
+        return Status(
+            max_machines=wished,
+            machines_in_effect=min(wished, held),
+            reasons=tuple(reasons),
+            machines={m.name: str(m.state) for m in pool.machines.values()} if pool else {},
+            hosts={str(s): n for s, n in self.hosts.summary().items()} if self.hosts else {},
+            handlers=tuple(
+                str(d.report) for d in self.engine.audience.dispatchers if d.missed or d.failed
+            ),
+        )
+
+    def _check(self) -> None:
+        if self.failure:
+            raise self.failure
+
+    def _fitted(self, spec: JobSpec) -> JobSpec:
+        """The job with the profile that it needs, if its binaries and settings fit there.
+
+        :raises SetupError: if they do not.
+        """
+        places = self._places()
+        profile = spec.profile or (next(iter(places)) if len(places) == 1 else None)
+        if profile is not None and profile not in places:
+            raise ConfigError(
+                f"profile {profile}: there is no target of it here",
+                hint=f"there are targets of {', '.join(places)}",
+            )
+        if isinstance(spec.taskset, TaskSet):
+            spec.taskset.validate()
+            check_duration(spec.taskset, spec.settings.duration_s)
+        check_admission_data(spec.settings)
+        fitting, problem = [], None
+        for name, (kind, binaries) in places.items():
+            try:
+                self._check_place(spec, kind, binaries, launched=name == self._launched)
+                fitting.append(name)
+            except TaskgenError as error:
+                if profile == name:
+                    raise
+                problem = error
+        if profile is None:
+            if not fitting and problem:
+                raise problem
+            if len(fitting) == 1:
+                profile = fitting[0]
+            elif len(fitting) < len(places):
+                raise ConfigError(
+                    "the job's binaries fit several kinds of targets, and not all",
+                    hint=f"name its profile: {', '.join(fitting)}",
+                )
+        return replace(spec, profile=profile)
+
+    @property
+    def _launched(self) -> str | None:
+        return self.plan.machines.profile.name if self.plan.machines else None
+
+    def _places(self) -> dict[str, tuple[Profile, Binaries]]:
+        places: dict[str, tuple[Profile, Binaries]] = {}
+        if self.hosts:
+            places[self.hosts.kind.profile.name] = (
+                self.hosts.kind.profile,
+                self.hosts.kind.binaries,
+            )
+        if self.plan.machines:
+            profile = self.plan.machines.profile
+            places[profile.name] = (profile, self.plan.machines.task_binaries())
+        return places
+
+    @staticmethod
+    def _check_place(
+        spec: JobSpec, profile: Profile, binaries: Binaries, *, launched: bool
+    ) -> None:
+        if isinstance(spec.taskset, TaskSet):
+            for name in sorted(spec.taskset.binaries()):
+                binaries.get(name)
+        if launched:
+            check_admission_control(profile, spec.settings)
+
+
+@asynccontextmanager
+async def service(plan: Plan) -> AsyncIterator[Service]:
+    """A service while in the block. Leaving it stops everything; a queue with a file goes on next
+    time.
+
+    :raises SetupError: if the host or the plan does not allow it; nothing is left then.
+    """
+    async with AsyncExitStack() as stack:
+        fleet = (
+            await stack.enter_async_context(local_fleet(plan.machines)) if plan.machines else None
+        )
+        queue = await stack.enter_async_context(JobQueue.open(plan.queue))
+        engine = Engine(queue, Audience(), idle_s=plan.idle_s)
+        stack.push_async_callback(_close, engine)
+        machines = (
+            fleet.pool(engine, queue, limit=plan.max_machines, standing=True) if fleet else None
+        )
+        hosts = (
+            HostPool(plan.hosts, engine.serve, queue, _board_kind(plan), standing=True)
+            if plan.hosts is not None
+            else None
+        )
+        made = Service(plan, queue, engine, machines, hosts, fleet)
+        stack.push_async_callback(made.end)
+        made.begin()
+        yield made
+
+
+async def _close(engine: Engine) -> None:
+    await finish(engine.close())
+
+
+def _board_kind(plan: Plan) -> BoardKind:
+    profile = plan.host_profile or load_profile(plan.settings.fleet.profile)
+    own = (profile.binaries,) if profile.binaries else ()
+    return BoardKind(
+        profile=profile,
+        binaries=Binaries((*own, *plan.binaries), profile.architecture),
+        settings=plan.settings.hosts,
+        reset=plan.settings.run.reset,
+    )
