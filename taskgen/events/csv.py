@@ -13,8 +13,9 @@ from typing import Any
 from taskgen.errors import ConfigError
 from taskgen.events.handler import EventHandler
 from taskgen.interfaces import Run
+from taskgen.provenance import Provenance
 from taskgen.results.append_file import AppendFile, check
-from taskgen.results.rows import COLUMNS, rows
+from taskgen.results.rows import COLUMNS, activation_cells, provenance_cells, run_cells
 
 __all__ = ["COLUMNS", "CsvHandler"]
 
@@ -68,7 +69,7 @@ class CsvHandler(EventHandler):
         if unknown:
             self._widen(file, unknown)
         own = [run.variant.parameters.get(name, "") for name in self._columns[len(COLUMNS) :]]
-        file.append(_lines([*row, *own] for row in rows(run)))
+        file.append(_rows(run, own))
         self._runs.add(run.id)
         self.rows += len(run.outcome.activations)
 
@@ -154,17 +155,28 @@ def _read(lines: Iterable[bytes]) -> Iterator[list[str]]:
     return csv.reader(line.decode("utf-8", "replace") for line in lines)
 
 
+def _rows(run: Run, parameters: Sequence[Any]) -> bytes:
+    """The rows of a run. What they share, which is most of it, is written out only once."""
+    assert run.outcome is not None
+    activations = run.outcome.activations
+    head = _lines([run_cells(run)])[:-1]
+    shared = (len(activations), *provenance_cells(Provenance.of(run)), *parameters)
+    tail = b"," + _lines([shared])
+    own = _lines(map(activation_cells, activations)).split(b"\n")[:-1]
+    return b"".join(head + b"," + line + tail for line in own)
+
+
 def _lines(cells: Iterable[Sequence[Any]]) -> bytes:
     """Rows as CSV. A line break in a value would look like a torn row: it is written ``\\n``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_cell(cell) for cell in row] for row in cells)
+    writer.writerows(map(_cell, row) for row in cells)
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str):
         return value.replace("\n", "\\n").replace("\r", "\\r")
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else value
+    return value  # None becomes an empty cell

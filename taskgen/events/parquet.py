@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,18 @@ from taskgen.errors import ConfigError
 from taskgen.events.handler import EventHandler
 from taskgen.frozen import thaw
 from taskgen.interfaces import Run
+from taskgen.provenance import Provenance
 from taskgen.results.append_file import AppendFile
 from taskgen.results.append_file import check as check_file
-from taskgen.results.rows import COLUMNS, rows
+from taskgen.results.rows import (
+    ACTIVATION_COLUMNS,
+    COLUMNS,
+    PROVENANCE_COLUMNS,
+    RUN_COLUMNS,
+    activation_cells,
+    provenance_cells,
+    run_cells,
+)
 
 #: Rows that wait before a part is written.
 ROWS_PER_PART = 100_000
@@ -54,7 +64,8 @@ class ParquetHandler(EventHandler):
         self.repeats = self.recovered = 0
         self._rows_per_part = rows_per_part
         self._runs: set[str] = set()
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[_Waiting] = []
+        self._rows = 0
         self._journal: AppendFile | None = None
         _pyarrow()
         self._check()
@@ -68,13 +79,13 @@ class ParquetHandler(EventHandler):
         if run.id in self._runs:
             self.repeats += 1
             return
-        records = _records(run)
+        waiting = _waiting(run)
         # One line for the run: it can only be torn as a whole.
-        line = json.dumps({"run_id": run.id, "rows": records}, separators=(",", ":"))
+        fields = {name: getattr(waiting, name) for name in _Waiting.__slots__}
+        line = json.dumps(fields, separators=(",", ":"))
         journal.append(line.encode("ascii") + b"\n")
-        self._runs.add(run.id)
-        self._waiting += records
-        if len(self._waiting) >= self._rows_per_part:
+        self._take(run.id, waiting)
+        if self._rows >= self._rows_per_part:
             self.flush()
 
     def flush(self) -> None:
@@ -82,7 +93,7 @@ class ParquetHandler(EventHandler):
         if self._journal is None or not self._waiting:
             return
         pyarrow, parquet = _pyarrow()
-        table = pyarrow.Table.from_pylist(self._waiting, schema=_schema(pyarrow))
+        table = pyarrow.table(_columns(self._waiting), schema=_schema(pyarrow))
         part = self.path / f"part-{uuid.uuid4().hex}.parquet"
         new = self.path / f"_{part.name}.new"
         try:
@@ -95,7 +106,7 @@ class ParquetHandler(EventHandler):
             new.unlink(missing_ok=True)
             raise
         # A crash in between is harmless: the runs of the journal are found in the part.
-        self._waiting.clear()
+        self._forget()
         self._journal.truncate(0)
 
     def close(self) -> None:
@@ -106,7 +117,7 @@ class ParquetHandler(EventHandler):
         finally:
             self._journal.close()
             self._journal = None
-            self._waiting.clear()
+            self._forget()
 
     def _open(self) -> AppendFile:
         self.path.mkdir(exist_ok=True)
@@ -131,15 +142,21 @@ class ParquetHandler(EventHandler):
         return found
 
     def _recover(self, journal: AppendFile) -> None:
-        self._waiting.clear()
+        self._forget()
         for _, line in journal.lines():
-            data = json.loads(line)
-            if data["run_id"] not in self._runs:
-                self._runs.add(data["run_id"])
-                for row in data["rows"]:
-                    parameters = [tuple(pair) for pair in row["parameters"]]
-                    self._waiting.append({**row, "parameters": parameters})
+            waiting = _Waiting(**json.loads(line))
+            if waiting.run["run_id"] not in self._runs:
+                self._take(waiting.run["run_id"], waiting)
                 self.recovered += 1
+
+    def _take(self, run_id: str, waiting: _Waiting) -> None:
+        self._runs.add(run_id)
+        self._waiting.append(waiting)
+        self._rows += len(waiting.activations)
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._rows = 0
 
     def _check(self) -> None:
         if not self.path.exists():
@@ -155,23 +172,57 @@ class ParquetHandler(EventHandler):
             check_file(self.path / JOURNAL)
 
 
-def _records(run: Run) -> list[dict[str, Any]]:
-    """The rows of a run as they go into journal and part.
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A run that waits for the next part, as it stands in the journal.
+
+    :ivar run: the cells that all its rows share.
+    :ivar activations: those of :data:`ACTIVATION_COLUMNS`.
+    """
+
+    run: dict[str, Any]
+    parameters: Sequence[Sequence[str]]
+    activations: Sequence[Sequence[Any]]
+
+
+def _waiting(run: Run) -> _Waiting:
+    """What is kept of a run.
 
     :raises ValueError: if a number has more than 64 bits, which Parquet has no type for. Found out
         now, it costs this run only, and not all that wait for the same part.
     """
+    assert run.outcome is not None
+    provenance = dict(zip(PROVENANCE_COLUMNS, provenance_cells(Provenance.of(run)), strict=True))
+    seed = provenance["seed"]
+    shared = {
+        **dict(zip(RUN_COLUMNS, run_cells(run), strict=True)),
+        "rows": len(run.outcome.activations),
+        **provenance,
+        "seed": None if seed is None else str(seed),
+    }
+    activations = [activation_cells(each) for each in run.outcome.activations]
+    named = [
+        *shared.items(),
+        *(pair for row in activations for pair in zip(ACTIVATION_COLUMNS, row, strict=True)),
+    ]
+    for name, cell in named:
+        if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
+            raise ValueError(f"run {run.id}: {name} = {cell}: Parquet has only 64 bits for it")
     parameters = [(name, _text(value)) for name, value in run.variant.parameters.items()]
-    found = []
-    for row in rows(run):
-        for name, cell in zip(COLUMNS, row, strict=True):
-            if isinstance(cell, int) and name != "seed" and not -(2**63) <= cell < 2**63:
-                raise ValueError(f"run {run.id}: {name} = {cell}: Parquet has only 64 bits for it")
-        record = dict(zip(COLUMNS, row, strict=True))
-        seed = record["seed"]
-        record["seed"] = None if seed is None else str(seed)
-        found.append({**record, "parameters": parameters})
-    return found
+    return _Waiting(shared, parameters, activations)
+
+
+def _columns(waiting: Sequence[_Waiting]) -> dict[str, list[Any]]:
+    """All rows, column by column."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "parameters")}
+    for each in waiting:
+        count = len(each.activations)
+        for name, value in each.run.items():
+            columns[name] += [value] * count
+        columns["parameters"] += [[tuple(pair) for pair in each.parameters]] * count
+        for number, name in enumerate(ACTIVATION_COLUMNS):
+            columns[name] += [row[number] for row in each.activations]
+    return columns
 
 
 def _text(value: Any) -> str:
