@@ -31,13 +31,16 @@ from taskgen.hosts import HostPool
 from taskgen.local import FleetPlan, LocalFleet, local_fleet
 from taskgen.pool import Pool
 from taskgen.profiles import Profile, load_profile
-from taskgen.queue import JobInfo, JobQueue, JobSpec, new_job_id
+from taskgen.queue import Attempt, JobInfo, JobQueue, JobSpec, new_job_id
 from taskgen.queue.values import ENDED
 from taskgen.settings import Settings
 from taskgen.taskset import TaskSet
 from taskgen.waiting import first_of
 
 log = logging.getLogger(__name__)
+
+#: Results that are fetched at once.
+PAGE = 200
 
 #: Seconds after which a machine that has nothing to do is stopped.
 IDLE_S = 60.0
@@ -94,6 +97,7 @@ class Service:
         plan: Plan,
         queue: JobQueue,
         engine: Engine,
+        *,
         machines: Pool | None,
         hosts: HostPool | None,
         fleet: LocalFleet | None,
@@ -135,6 +139,22 @@ class Service:
             self._check()
         await self.engine.audience.told()
         return info
+
+    async def all_jobs(self) -> list[JobInfo]:
+        """All jobs of the queue, oldest first."""
+        found: list[JobInfo] = []
+        while page := await self.queue.jobs(after=found[-1].number if found else 0):
+            found += page
+        return found
+
+    async def results_page(self, job_id: str, after: int) -> list[Attempt]:
+        """Results of a job behind position ``after``; nothing if there are no more."""
+        page: list[Attempt] = []
+        async for attempt in self.queue.results(job_id, after=after):
+            page.append(attempt)
+            if len(page) == PAGE:
+                break
+        return page
 
     async def wait_idle(self) -> None:
         """Wait until nothing is queued or running.
@@ -335,7 +355,7 @@ async def service(plan: Plan) -> AsyncIterator[Service]:
             if plan.hosts is not None
             else None
         )
-        made = Service(plan, queue, engine, machines, hosts, fleet)
+        made = Service(plan, queue, engine, machines=machines, hosts=hosts, fleet=fleet)
         stack.push_async_callback(made.end)
         made.begin()
         yield made

@@ -82,6 +82,7 @@ LAYERS = {
     "taskgen.board": 4,
     "taskgen.engine": 4,
     "taskgen.hosts": 4,
+    "taskgen.engine_thread": 4,
     "taskgen.job": 4,
     "taskgen.local": 4,
     "taskgen.machine": 4,
