@@ -74,15 +74,16 @@ def check(path: Path, newest: int | None = None) -> None:
     if not path.exists() or path.stat().st_size == 0:
         _check_folder(path)
         return
+    address = f"file:{_quoted(path)}?mode=ro"
     try:
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as database:
-            application = database.execute("PRAGMA application_id").fetchone()[0]
+        with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as database:
+            ours = _is_ours(database)
             found = version(database)
     except sqlite3.OperationalError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except sqlite3.DatabaseError:
-        application, found = 0, 0
-    if application != APPLICATION_ID:
+        ours, found = False, 0
+    if not ours:
         raise ConfigError(
             f"{path}: exists, and is not a database of results", hint="name another file"
         )
@@ -91,6 +92,14 @@ def check(path: Path, newest: int | None = None) -> None:
             f"{path}: has version {found} of the schema, this Taskgen knows {newest}",
             hint="use a newer Taskgen",
         )
+
+
+def _is_ours(database: sqlite3.Connection) -> bool:
+    """Whether it is ours, or has nothing in it: another process may be about to make it."""
+    told = database.execute(
+        "SELECT (SELECT application_id FROM pragma_application_id), count(*) FROM sqlite_master"
+    ).fetchone()
+    return told[0] == APPLICATION_ID or tuple(told) == (0, 0)
 
 
 def _migrate(database: sqlite3.Connection, steps: Sequence[str]) -> None:
