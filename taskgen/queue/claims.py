@@ -50,6 +50,7 @@ class Claims(History):
         self._served = 0
         self._news = False
         self._change = asyncio.Event()
+        self._retrying = asyncio.Lock()
         for work in works:
             if work.state in ENDED:  # it ended while something of it ran, or cannot go on
                 work.waiting.clear()

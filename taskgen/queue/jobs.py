@@ -176,20 +176,21 @@ class JobQueue(Claims):
                 required="queued, running, paused or done",
             )
         number, last = 0, -1
-        while page := await self._committer.read("bad_of", (work.number, last, PAGE)):
-            if work.source is None:
-                raise TaskSetError(f"job {job_id}: no document holds its task-set")
-            last = page[-1]["position"]
-            number += len(page)
-            for row in page:
-                claim = Claim(work, row["position"], row["attempt"] + 1, row["attempt"] + 1)
-                self._committer.batch.forgiven.add(claim.key)
-                self._keep_waiting(claim)
-                work.waiting.append(claim)
-            work.bad -= len(page)
-            work.unwritten.bad -= len(page)
-            self._reopen(work)
-        await self._committer.durable()
+        async with self._retrying:  # of two at once, the second must not find the same ones
+            while page := await self._committer.read("bad_of", (work.number, last, PAGE)):
+                if work.source is None:
+                    raise TaskSetError(f"job {job_id}: no document holds its task-set")
+                last = page[-1]["position"]
+                number += len(page)
+                for row in page:
+                    claim = Claim(work, row["position"], row["attempt"] + 1, row["attempt"] + 1)
+                    self._committer.batch.forgiven.add(claim.key)
+                    self._keep_waiting(claim)
+                    work.waiting.append(claim)
+                work.bad -= len(page)
+                work.unwritten.bad -= len(page)
+                self._reopen(work)
+            await self._committer.durable()
         self._notify()
         return number
 

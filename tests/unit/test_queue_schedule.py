@@ -1,0 +1,71 @@
+"""The decisions of the queue, by themselves."""
+
+import pytest
+
+from taskgen.interfaces import FailureClass
+from taskgen.queue.schedule import Candidate, Order, choose, given_up, may_repeat
+
+TASK, GUEST, MACHINE, INFRASTRUCTURE = FailureClass
+
+
+def job(number, priority=0, running=0, served=0):
+    return Candidate(number, priority, running, served)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "fair", "fifo"),
+    [
+        ([], None, None),
+        ([job(2), job(1)], 1, 1),
+        ([job(1), job(2, priority=1)], 2, 2),
+        ([job(1, running=2), job(2, running=1)], 2, 1),
+        ([job(1, served=7), job(2, served=3)], 2, 1),
+        ([job(1, priority=1, running=9), job(2)], 1, 1),
+        ([job(1, priority=-1), job(2, priority=-2)], 1, 1),
+    ],
+)
+def test_which_job_gets_the_target(candidates, fair, fifo):
+    for order, number in ((Order.FAIR, fair), (Order.FIFO, fifo)):
+        chosen = choose(candidates, order)
+        assert (chosen and chosen.number) == number
+
+
+def test_jobs_share_targets_equally_however_long_their_runs_last():
+    """Job 1's runs end at once, job 2's never: each gets its half of eight targets."""
+    running = {1: 0, 2: 0}
+    for _ in range(8):
+        chosen = choose([job(number, running=running[number]) for number in running], Order.FAIR)
+        running[chosen.number] += 1
+    assert running == {1: 4, 2: 4}
+
+
+@pytest.mark.parametrize(
+    ("failures", "tries", "expected"),
+    [
+        ([], 1, False),
+        ([TASK], 1, True),
+        ([TASK], 2, False),
+        ([GUEST, MACHINE], 1, False),
+        ([GUEST, MACHINE, INFRASTRUCTURE], 1, True),
+        ([GUEST, GUEST, TASK, GUEST, GUEST], 2, False),
+        ([TASK, GUEST, GUEST, GUEST], 2, True),
+        ([GUEST, GUEST, TASK, TASK], 2, True),
+    ],
+)
+def test_when_a_variant_is_set_aside(failures, tries, expected):
+    assert given_up(failures, tries) is expected
+
+
+@pytest.mark.parametrize(
+    ("target", "failed_on", "others", "expected"),
+    [
+        ("a", set(), ["b"], True),
+        ("a", {"a"}, ["b"], False),
+        ("a", {"a"}, [], True),
+        ("a", {"a", "b"}, ["b"], True),
+        ("a", {"a", "b"}, ["b", "c"], False),
+        ("c", {"a", "b"}, ["a", "b"], True),
+    ],
+)
+def test_who_may_repeat_what_failed(target, failed_on, others, expected):
+    assert may_repeat(target, failed_on, others) is expected
