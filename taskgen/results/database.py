@@ -77,8 +77,9 @@ def check(path: Path, newest: int | None = None) -> None:
     address = f"file:{_quoted(path)}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as database:
-            ours = _is_ours(database)
-            found = version(database)
+            # SQLite takes a file that is too short for an empty database, and would write over it.
+            ours = _has_magic(path) and _is_ours(database)
+            found = version(database) if ours else 0
     except sqlite3.OperationalError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except sqlite3.DatabaseError:
@@ -92,6 +93,11 @@ def check(path: Path, newest: int | None = None) -> None:
             f"{path}: has version {found} of the schema, this Taskgen knows {newest}",
             hint="use a newer Taskgen",
         )
+
+
+def _has_magic(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 def _is_ours(database: sqlite3.Connection) -> bool:
