@@ -202,7 +202,7 @@ class Claims(History):
     def _settled(self, work: Work) -> None:
         work.running -= 1
         work.done += 1
-        if work.exhausted:
+        if work.exhausted or work.state in ENDED:
             self._end_if_through(work)
             self._news = True
 
