@@ -66,7 +66,8 @@ async def _bar(
         # Asked anew at each of rich's refreshes: the bar is a view, nothing pushes into it.
         def get_renderables(self):  # type: ignore[no-untyped-def]
             now = counts()
-            self.update(bar, completed=now.done + now.bad, total=now.total)
+            for bar in self.task_ids:  # none yet while rich sets itself up
+                self.update(bar, completed=now.done + now.bad, total=now.total)
             return super().get_renderables()
 
     columns = (
@@ -79,7 +80,7 @@ async def _bar(
         _State(fleet),
     )
     progress = Live(*columns, console=console)
-    bar = progress.add_task("runs", total=counts().total)
+    progress.add_task("runs", total=counts().total)
     with progress:
         yield
 
