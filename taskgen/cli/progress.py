@@ -15,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -76,7 +77,9 @@ async def _bar(
         MofNCompleteColumn(),
         _State(lambda: in_words(counts())),
         TimeElapsedColumn(),
+        TextColumn("so far,"),
         TimeRemainingColumn(),
+        TextColumn("left;"),
         _State(fleet),
     )
     progress = Live(*columns, console=console)

@@ -27,7 +27,7 @@ def test_every_variant_gets_a_result_and_every_activation_a_row(tmp_path):
     assert "2 hey" in done.out
 
     found = [row for row in rows(events) if row["result"] == "ok"]
-    assert Counter(row["variant"] for row in found) == {str(n): 28 for n in range(8)}
+    assert Counter(row["variant"] for row in found) == {str(n): 45 for n in range(8)}
     assert {row["target"] for row in found} == {"taskgen-1", "taskgen-2"}
     assert len({row["run_id"] for row in found}) == 8
     by_parameters = {(row["1.config.arg1"], row["2.period"], row["2.priority"]) for row in found}
