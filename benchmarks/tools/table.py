@@ -12,6 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+#: From which variation of the floor itself on it is said.
+NOISY = 0.03
+
 KEYS = ("name", "floor", "ours", "ratio", "goal", "unit")
 
 
@@ -21,7 +24,10 @@ class Line:
 
     :ivar floor: what the bare thing takes.
     :ivar goal: the largest ``ratio`` that is good enough.
-    :ivar spread: how far single measurements lie apart, in words; only for the table.
+    :ivar spread: from the fastest to the slowest round of each side, in words.
+    :ivar noise: how far the middle half of the floor's rounds lies apart, as a part of the floor.
+
+    Spread and noise are for the table only.
     """
 
     name: str
@@ -31,6 +37,7 @@ class Line:
     goal: float
     unit: str
     spread: str = ""
+    noise: float = 0.0
 
     @property
     def missed(self) -> bool:
@@ -45,7 +52,8 @@ def compare(
     Rounds that were interleaved meet the same neighbours, so a slow one hits both sides.
     """
     low, high = statistics.median(floor), statistics.median(ours)
-    return Line(name, low, high, high / low, goal, unit, f"{_range(floor)} | {_range(ours)}")
+    spread = f"{_range(floor)} | {_range(ours)}"
+    return Line(name, low, high, high / low, goal, unit, spread, _middle_half(floor) / low)
 
 
 def print_table(title: str, lines: Iterable[Line]) -> None:
@@ -74,6 +82,13 @@ def print_table(title: str, lines: Iterable[Line]) -> None:
     console = Console()
     if not console.is_terminal:  # in a file, nobody can make the window wider
         console = Console(width=140)
+    noise = max((line.noise for line in lines), default=0.0)
+    if noise > NOISY:
+        table.caption = (
+            f"Noisy: the floor alone varies by {noise:.0%} from round to round: there is other work"
+            " on this host, or below it. A ratio that misses by less than that says little."
+        )
+        table.caption_justify = "left"
     console.print(table)
 
 
@@ -96,6 +111,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--json", type=Path, metavar="FILE", help="write the lines here too")
     made.add_argument("--quick", action="store_true", help="fewer rounds: less exact")
     return made
+
+
+def _middle_half(values: Sequence[float]) -> float:
+    """How far the first quartile and the third lie apart."""
+    if len(values) < 2:
+        return 0.0
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return third - first
 
 
 def _range(values: Sequence[float]) -> str:
