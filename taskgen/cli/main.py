@@ -12,6 +12,7 @@ from taskgen.cli.console import note
 from taskgen.cli.doctor import doctor
 from taskgen.cli.down import down
 from taskgen.cli.run import run
+from taskgen.cli.taskset import taskset
 from taskgen.errors import SetupError, TaskgenError
 
 #: Exit statuses; docs/cli.md lists them.
@@ -49,7 +50,7 @@ def cli(verbose: int) -> None:
         logging.getLogger(library).setLevel(logging.ERROR if verbose < 3 else logging.DEBUG)
 
 
-for command in (run, doctor, down):
+for command in (run, taskset, doctor, down):
     cli.add_command(command)
 
 

@@ -15,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -66,7 +67,8 @@ async def _bar(
         # Asked anew at each of rich's refreshes: the bar is a view, nothing pushes into it.
         def get_renderables(self):  # type: ignore[no-untyped-def]
             now = counts()
-            self.update(bar, completed=now.done + now.bad, total=now.total)
+            for bar in self.task_ids:  # none yet while rich sets itself up
+                self.update(bar, completed=now.done + now.bad, total=now.total)
             return super().get_renderables()
 
     columns = (
@@ -75,11 +77,13 @@ async def _bar(
         MofNCompleteColumn(),
         _State(lambda: in_words(counts())),
         TimeElapsedColumn(),
+        TextColumn("so far,"),
         TimeRemainingColumn(),
+        TextColumn("left;"),
         _State(fleet),
     )
     progress = Live(*columns, console=console)
-    bar = progress.add_task("runs", total=counts().total)
+    progress.add_task("runs", total=counts().total)
     with progress:
         yield
 

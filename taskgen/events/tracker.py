@@ -179,7 +179,8 @@ class RunTracker:
         """The guest's clock at ``START``.
 
         A release that the guest told fixes it exactly. Without one, the earliest start is taken to
-        have been punctual: then response times are short by that start's own latency.
+        have been punctual: then response times are short by that start's own latency. Where all
+        tasks were refused, that was at ``START``.
         """
         exact = (
             raw.told_release_us - task.due_us(raw.tick)
@@ -191,10 +192,18 @@ class RunTracker:
             began - task.due_us(raw.tick)
             for task in self._state.values()
             for raw in task.activations
-            if (began := raw.end_us if raw.start_us is None else raw.start_us) is not None
+            if (began := raw.start_us) is not None
         )
-        base_us = min(exact, default=None)
-        return min(nearly, default=0) if base_us is None else base_us
+        refused = (
+            raw.end_us
+            for task in self._state.values()
+            for raw in task.activations
+            if raw.start_us is None and raw.end_us is not None
+        )
+        for instants_us in (exact, nearly, refused):
+            if (base_us := min(instants_us, default=None)) is not None:
+                return base_us
+        return 0
 
 
 def time_limit_s(tasks: Sequence[Mapping[str, Any]], *, margin: float, slack_s: float) -> float:

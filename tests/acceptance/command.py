@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,3 +92,34 @@ def started(*words: str, cwd: Path | None = None, **extra: str) -> Iterator[Runn
         finally:
             patience.cancel()
             process.kill()
+
+
+@contextmanager
+def on_terminal(*words: str) -> Iterator[Callable[[], tuple[int, str]]]:
+    """Start it on a terminal; the result waits for its end: exit status, and what was shown."""
+    mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
+    variables = {**environment(), "TERM": "xterm"}
+    del variables["COLUMNS"]
+    with subprocess.Popen(
+        [TASKGEN, *words], stdin=its, stdout=its, stderr=its, env=variables, start_new_session=True
+    ) as process:
+        os.close(its)
+        patience = threading.Timer(PATIENCE_S, process.kill)
+        patience.start()
+
+        def read_all() -> tuple[int, str]:
+            shown = b""
+            try:
+                while piece := os.read(mine, 65536):
+                    shown += piece
+            except OSError:  # EIO: the other side is closed
+                pass
+            return process.wait(), re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+
+        try:
+            yield read_all
+        finally:
+            patience.cancel()
+            process.kill()
+            os.close(mine)

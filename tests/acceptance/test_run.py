@@ -1,10 +1,11 @@
 """``taskgen run`` on real machines, from its first line to its last row."""
 
 import csv
+import re
 import signal
 from collections import Counter
 
-from command import started, taskgen
+from command import on_terminal, started, taskgen
 
 #: Enough variants that there is always something left to do.
 MANY = ("example.Hey", "--set", "hey.priority=1..100", "--print")
@@ -26,7 +27,7 @@ def test_every_variant_gets_a_result_and_every_activation_a_row(tmp_path):
     assert "2 hey" in done.out
 
     found = [row for row in rows(events) if row["result"] == "ok"]
-    assert Counter(row["variant"] for row in found) == {str(n): 28 for n in range(8)}
+    assert Counter(row["variant"] for row in found) == {str(n): 45 for n in range(8)}
     assert {row["target"] for row in found} == {"taskgen-1", "taskgen-2"}
     assert len({row["run_id"] for row in found}) == 8
     by_parameters = {(row["1.config.arg1"], row["2.period"], row["2.priority"]) for row in found}
@@ -38,6 +39,16 @@ def test_every_variant_gets_a_result_and_every_activation_a_row(tmp_path):
         assert int(row["cpu_us"]) > 0 or row["exit"] == "EXIT_PERIOD"  # it never got the CPU
     first = [row for row in found if row["activation"] == "1" and row["task_id"] == "1"]
     assert {row["release_us"] for row in first} == {"60000"}
+
+
+def test_on_a_terminal_a_bar_shows_what_is_going_on():
+    with on_terminal("run", "example.Hey", "--set", "hey.priority=1..4", "--machines", "1") as seen:
+        status, text = seen()
+    assert status == 0, text
+    assert re.search(r"0/4 0 done, 0 running, 0 failed .* machines: 1 booting", text)
+    assert re.search(r"/4 \d done, 1 running, 0 failed .* machines: 1 running", text)
+    assert re.search(r"4/4 4 done, 0 running, 0 failed", text)
+    assert "Traceback" not in text
 
 
 def test_a_second_run_appends_to_the_same_file(tmp_path):

@@ -72,10 +72,10 @@ def exits(outcome, task_id=1):
 
 
 def test_a_machine_gets_a_lease_answers_and_runs_a_task_set_to_its_end(profile, network):
-    outcome = perform(profile, network, Task(pkg="hey", period=40, numberofjobs=5))
+    outcome = perform(profile, network, Task(pkg="hey", period=300, numberofjobs=5))
     assert exits(outcome) == ["EXIT"] * 5
     assert outcome.events[-1].type == "JOBS_DONE"
-    assert [a.release_us for a in outcome.activations] == [40_000 * n for n in range(1, 6)]
+    assert [a.release_us for a in outcome.activations] == [300_000 * n for n in range(1, 6)]
     assert all(a.cpu_us > 0 for a in outcome.activations)
     assert outcome.provenance["accelerator"] == "tcg"
     assert outcome.provenance["profile"] == "linux-x86_64"
@@ -86,7 +86,7 @@ def test_runs_follow_each_other_on_one_machine_and_uploads_stay(profile, network
         async with booted(profile, network) as machine:
             for number in range(3):
                 outcome = await machine.execute(
-                    run_of(Task(pkg="hey", period=20, numberofjobs=2)), lambda event: None
+                    run_of(Task(pkg="hey", period=400, numberofjobs=2)), lambda event: None
                 )
                 assert exits(outcome) == ["EXIT"] * 2
                 assert outcome.provenance["runs_since_boot"] == number
@@ -138,8 +138,8 @@ def test_the_smaller_priority_runs_first_on_one_core(profile, network, first, se
 
 
 def test_a_deadline_is_sched_deadline_in_the_guest(profile, network):
-    edf = Task(pkg="hey", executiontime=20, deadline=80, period=100, numberofjobs=2)
-    kernel_says = "task 1 hey: SCHED_DEADLINE runtime 20000us deadline 80000us period 100000us"
+    edf = Task(pkg="hey", executiontime=100, deadline=400, period=500, numberofjobs=2)
+    kernel_says = "task 1 hey: SCHED_DEADLINE runtime 100000us deadline 400000us period 500000us"
     outcome = perform(profile, network, edf, says=[kernel_says])
     assert exits(outcome) == ["EXIT"] * 2
 
@@ -160,18 +160,18 @@ def test_neither_is_sched_other_and_a_priority_is_sched_fifo(profile, network):
 
 
 def test_admission_control_refuses_what_does_not_fit_and_says_why(profile, network):
-    fits = Task(pkg="hey", executiontime=60, deadline=100, period=100, numberofjobs=2)
+    fits = Task(pkg="hey", executiontime=300, deadline=500, period=500, numberofjobs=2)
     outcome = perform(
         profile,
         network,
         fits,
-        Task(pkg="hey", executiontime=60, deadline=100, period=100, numberofjobs=2),
-        Task(pkg="hey", executiontime=0, deadline=50, period=100, numberofjobs=2),
-        Task(pkg="hey", executiontime=10, deadline=150, period=100, numberofjobs=2),
+        Task(pkg="hey", executiontime=300, deadline=500, period=500, numberofjobs=2),
+        Task(pkg="hey", executiontime=0, deadline=250, period=500, numberofjobs=2),
+        Task(pkg="hey", executiontime=50, deadline=750, period=500, numberofjobs=2),
         says=[
             "task 2 hey: not scheduled: it does not fit",
             "task 3 hey: not scheduled: a deadline without an executiontime",
-            "task 4 hey: not scheduled: deadline 150ms over period 100ms",
+            "task 4 hey: not scheduled: deadline 750ms over period 500ms",
         ],
     )
     assert exits(outcome, 1) == ["EXIT"] * 2

@@ -92,6 +92,11 @@ def test_a_refused_task_has_an_activation_that_never_ran_and_is_done():
     assert tracker.done
 
 
+def test_where_all_is_refused_that_was_at_start():
+    tracker = follow([task(period=10)], [event("NOT_SCHEDULED", at_us=START_US)])
+    assert [(a.release_us, a.end_us) for a in tracker.activations()] == [(10_000, 0)]
+
+
 def test_a_refused_task_may_say_jobs_done_however_many_it_asked_for():
     tracker = follow(
         [task(numberofjobs=5)], [event("NOT_SCHEDULED"), event("JOBS_DONE"), event("JOBS_DONE")]
@@ -102,7 +107,7 @@ def test_a_refused_task_may_say_jobs_done_however_many_it_asked_for():
 def test_a_task_that_is_refused_once_and_released_later_is_not_done():
     tracker = follow(
         [task(period=10, numberofjobs=2)],
-        [event("NOT_SCHEDULED", at_us=10_000), event("START", at_us=20_000)],
+        [event("NOT_SCHEDULED", at_us=START_US), event("START", at_us=START_US + 20_000)],
     )
     assert not tracker.done
     assert [a.release_us for a in tracker.activations()] == [10_000, 20_000]

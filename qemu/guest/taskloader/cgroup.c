@@ -16,12 +16,18 @@
 /* The group above those of the slots. */
 #define ROOT "/sys/fs/cgroup/tasks"
 
+/* For the name of a directory below it. */
+#define NAME_SIZE 32
+
 static struct {
     bool exists;
     int directory;
     int kill;
+    int events;
     int memory_events;
     uint64_t quota_bytes; /* 0: no limit */
+    unsigned generation;  /* of its directory; see renew */
+    unsigned removed;     /* directories of earlier generations than this are gone */
 } groups[TASKS_MAX];
 
 static bool write_file(int directory, const char *name, const char *text)
@@ -59,12 +65,30 @@ void cgroup_limit_all(uint64_t bytes)
         console("cannot limit the memory of tasks to %s bytes: %s", text, strerror(errno));
 }
 
+static void name_directory(char name[NAME_SIZE], unsigned slot, unsigned generation)
+{
+    snprintf(name, NAME_SIZE, "task-%u-%u", slot, generation);
+}
+
+/* Removes directories of earlier generations, as far as their last process has gone by now. */
+static void remove_old(unsigned slot)
+{
+    char name[NAME_SIZE];
+
+    for (; groups[slot].removed < groups[slot].generation; groups[slot].removed++) {
+        name_directory(name, slot, groups[slot].removed);
+        if (unlinkat(root(), name, AT_REMOVEDIR) < 0)
+            return;
+    }
+}
+
 static bool make(unsigned slot)
 {
-    char name[16];
+    char name[NAME_SIZE];
     struct stat status;
 
-    snprintf(name, sizeof name, "task-%u", slot);
+    remove_old(slot);
+    name_directory(name, slot, groups[slot].generation);
     if (mkdirat(root(), name, 0755) < 0 && errno != EEXIST)
         return false;
     int directory = openat(root(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -72,8 +96,9 @@ static bool make(unsigned slot)
         return false;
     groups[slot].directory = directory;
     groups[slot].kill = openat(directory, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+    groups[slot].events = openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
     groups[slot].memory_events = openat(directory, "memory.events", O_RDONLY | O_CLOEXEC);
-    if (groups[slot].kill < 0 || groups[slot].memory_events < 0)
+    if (groups[slot].kill < 0 || groups[slot].events < 0 || groups[slot].memory_events < 0)
         return false;
     /* Without swap there is no such file, and no need of it. */
     if (fstatat(directory, "memory.swap.max", &status, 0) == 0)
@@ -106,12 +131,6 @@ int cgroup_directory(unsigned slot)
     return groups[slot].directory;
 }
 
-void cgroup_kill(unsigned slot)
-{
-    if (write(groups[slot].kill, "1", 1) < 0)
-        console("cgroup.kill: %s", strerror(errno));
-}
-
 /* The number after a line's name, in a file such as memory.events. */
 static uint64_t field(const char *text, const char *name)
 {
@@ -123,6 +142,41 @@ static uint64_t field(const char *text, const char *name)
             return strtoull(line + length, NULL, 10);
     }
     return 0;
+}
+
+static bool has_processes(unsigned slot)
+{
+    char text[128];
+    ssize_t length = pread(groups[slot].events, text, sizeof text - 1, 0);
+
+    if (length <= 0)
+        return true; /* who cannot tell must assume it */
+    text[length] = '\0';
+    return field(text, "populated") != 0;
+}
+
+/* Takes a fresh directory. Some kernels (6.1.176 does, 6.1.192 does not) kill whatever is cloned
+ * into a group that cgroup.kill was ever used on. */
+static void renew(unsigned slot)
+{
+    close(groups[slot].directory);
+    close(groups[slot].kill);
+    close(groups[slot].events);
+    close(groups[slot].memory_events);
+    uint64_t quota_bytes = groups[slot].quota_bytes;
+    groups[slot].exists = false;
+    groups[slot].quota_bytes = 0;
+    groups[slot].generation++;
+    cgroup_prepare(slot, quota_bytes);
+}
+
+void cgroup_clear(unsigned slot)
+{
+    if (!has_processes(slot))
+        return;
+    if (write(groups[slot].kill, "1", 1) < 0)
+        console("cgroup.kill: %s", strerror(errno));
+    renew(slot);
 }
 
 uint64_t cgroup_out_of_memory_count(unsigned slot)

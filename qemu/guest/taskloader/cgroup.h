@@ -15,8 +15,8 @@ bool cgroup_prepare(unsigned slot, uint64_t quota_bytes);
 /* Descriptor of the group's directory, for CLONE_INTO_CGROUP. */
 int cgroup_directory(unsigned slot);
 
-/* Kills whatever lives in the group. */
-void cgroup_kill(unsigned slot);
+/* Kills whatever lives in the group. Its directory may be another one afterwards. */
+void cgroup_clear(unsigned slot);
 
 /* How often the group (or the whole machine with a process of the group as the victim) has run out
  * of memory so far. */

@@ -227,15 +227,13 @@ static bool reap(struct task *task, int options, struct ending *ending)
     ending->event = process->killed_as != NULL ? process->killed_as : event_of(task, &info);
     loop_close(&process->watch);
     process->state = PROCESS_NONE;
+    cgroup_clear(task->slot); /* what it forked and left behind */
     return true;
 }
 
 bool process_ended(struct task *task, struct ending *ending)
 {
-    if (!is_active(task) || !reap(task, WNOHANG, ending))
-        return false;
-    cgroup_kill(task->slot); /* what it forked and left behind */
-    return true;
+    return is_active(task) && reap(task, WNOHANG, ending);
 }
 
 void process_kill(struct task *task, const char *event)
@@ -243,7 +241,8 @@ void process_kill(struct task *task, const char *event)
     task->process.state = PROCESS_DYING;
     task->process.killed_as = event;
     schedule_dying(task->process.pid);
-    cgroup_kill(task->slot);
+    if (syscall(SYS_pidfd_send_signal, task->process.watch.fd, SIGKILL, NULL, 0) < 0)
+        complain(task, "kill");
 }
 
 struct ending process_destroy(struct task *task, const char *event)

@@ -70,16 +70,13 @@ static void begin_activation(struct task *task)
     event_start(task);
 }
 
-static void refuse_activation(struct task *task)
+/* What admission refused will never be released: said once, as Genode's servers do. */
+static void refuse(struct task *task, uint64_t at_us)
 {
-    uint64_t at_us = now_us();
-
     task->started++;
     event_not_scheduled(task, at_us);
-    if (had_its_last(task)) {
-        event_jobs_done(task, at_us);
-        forget(task);
-    }
+    event_jobs_done(task, at_us);
+    forget(task);
 }
 
 /* From one point of the grid to the next. Points that have gone by unnoticed are lost, and said to
@@ -111,8 +108,6 @@ static void release(struct task *task, uint64_t at_us)
     if (is_active(task)) {
         task->release_us = was_due_us; /* its end is about the activation that is killed */
         process_kill(task, "EXIT_PERIOD");
-    } else if (task->placement.refused[0] != '\0') {
-        refuse_activation(task);
     } else {
         begin_activation(task);
     }
@@ -197,9 +192,12 @@ void timeline_start(void)
     uint64_t start_us = now_us();
     for (unsigned i = 0; i < taskset.count; i++) {
         const struct description *description = &by_urgency[i]->description;
-        if (!by_urgency[i]->done)
-            by_urgency[i]->next_release_us =
-                start_us + description->offset_us + description->period_us;
+        uint64_t first_us = start_us + description->offset_us + description->period_us;
+        by_urgency[i]->release_us = first_us;
+        if (by_urgency[i]->placement.refused[0] != '\0')
+            refuse(by_urgency[i], start_us);
+        else if (!by_urgency[i]->done)
+            by_urgency[i]->next_release_us = first_us;
     }
     console("started %u tasks at %llu us", taskset.count, (unsigned long long)start_us);
 }

@@ -1,0 +1,65 @@
+"""Runs all benchmarks one after the other, prints one table in all, and keeps the figures.
+
+``python -m benchmarks [--quick] [NAME …]``, as root; the figures go to ``benchmarks/results/``
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.tools.table import Line, print_table, read_json, write_json
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+
+
+def main() -> int:
+    """The exit status: 0 if all could be measured, whatever came of it."""
+    options = _options()
+    RESULTS.mkdir(exist_ok=True)
+    lines: list[Line] = []
+    failed = []
+    for name in options.names or scripts():
+        print(f"── {name}", flush=True)
+        file = RESULTS / f"{name}.json"
+        file.unlink(missing_ok=True)  # what is there afterwards was measured now
+        # A process for each: none finds the memory or the threads of another.
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file)]
+        status = subprocess.run(
+            [*command, *(["--quick"] if options.quick else [])], cwd=HERE.parent, check=False
+        ).returncode
+        if status != 0 or not file.exists():
+            failed.append(f"{name}: exit status {status}, not measured")
+        else:
+            lines += read_json(file)
+    print_table("all", lines)
+    write_json(RESULTS / "all.json", lines)
+    missed = sum(line.missed for line in lines)
+    print(f"{len(lines)} lines, {missed} {'goal' if missed == 1 else 'goals'} missed; {RESULTS}/")
+    for problem in failed:
+        print(problem, file=sys.stderr)
+    return 1 if failed else 0
+
+
+def scripts() -> list[str]:
+    """The names of all benchmarks."""
+    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: less exact")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(scripts())}")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(scripts()):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the scripts share: the table, and the bare things that they measure beside ours."""

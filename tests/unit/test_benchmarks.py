@@ -1,0 +1,152 @@
+"""The frame of the benchmarks: the table, what is kept of it, and that the floor is a fair one."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as runner
+from benchmarks.ready import Readiness
+from benchmarks.tools.bare import qemu_command
+from benchmarks.tools.cpu import cpu_s
+from benchmarks.tools.table import Line, compare, print_table, read_json, write_json
+from taskgen import assets
+from taskgen.engine import Engine
+from taskgen.host.qemu_command import Accelerator, Launch, command
+from taskgen.lifecycle import MachineState
+from taskgen.pool import Pool
+from taskgen.profiles import load_profile
+from taskgen.slots import load_network
+
+
+def test_a_line_compares_medians_and_says_how_far_the_rounds_lie_apart():
+    line = compare("boot", [2.0, 1.0, 9.0], [2.2, 2.0, 2.1], goal=1.1, unit="s")
+    assert (line.floor, line.ours, line.ratio) == (2.0, 2.1, pytest.approx(1.05))
+    assert line.spread == "1 to 9 | 2 to 2.2"
+    assert not line.missed
+
+
+def test_what_is_kept_has_exactly_the_keys_of_every_script(tmp_path):
+    line = compare("boot", [1.0], [2.0], goal=1.1, unit="s")
+    write_json(tmp_path / "lines.json", [line])
+    assert json.loads((tmp_path / "lines.json").read_text()) == [
+        {"name": "boot", "floor": 1.0, "ours": 2.0, "ratio": 2.0, "goal": 1.1, "unit": "s"}
+    ]
+    assert read_json(tmp_path / "lines.json") == [Line("boot", 1.0, 2.0, 2.0, 1.1, "s")]
+
+
+def test_a_missed_goal_is_said(capsys):
+    print_table("all", [Line("slow", 1, 2, 2.0, 1.1, "s"), Line("fast", 1, 1, 1.0, 1.1, "s")])
+    slow, fast = [line for line in capsys.readouterr().out.splitlines() if "≤" in line]
+    assert "missed" in slow
+    assert "missed" not in fast
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A directory of scripts instead of ours."""
+    scripts = tmp_path / "benchmarks"
+    scripts.mkdir()
+    (scripts / "__init__.py").touch()
+    (scripts / "good.py").write_text(
+        "import json, sys\n"
+        'line = dict(name="x", floor=1, ours=9, ratio=9, goal=2, unit="s")\n'
+        'open(sys.argv[sys.argv.index("--json") + 1], "w").write(json.dumps([line]))\n'
+    )
+    monkeypatch.setattr(runner, "HERE", scripts)
+    monkeypatch.setattr(runner, "RESULTS", scripts / "results")
+    return scripts
+
+
+def test_all_scripts_run_and_a_missed_goal_is_no_failure(folder, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    assert runner.scripts() == ["good"]
+    assert runner.main() == 0
+    assert "1 lines, 1 goal missed" in capfd.readouterr().out
+    assert json.loads((folder / "results" / "all.json").read_text())[0]["ratio"] == 9
+
+
+def test_a_script_that_fails_is_told_and_the_others_run(folder, monkeypatch, capfd):
+    (folder / "bad.py").write_text("raise SystemExit(3)\n")
+    (folder / "results").mkdir()
+    (folder / "results" / "bad.json").write_text("[]")  # of an earlier time
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    assert runner.main() == 1
+    told = capfd.readouterr()
+    assert "bad: exit status 3, not measured" in told.err
+    assert "1 lines" in told.out
+
+
+def test_our_scripts_are_found_and_helpers_are_not_among_them():
+    assert {"ready", "variants"} <= set(runner.scripts())
+    assert not {"table", "bare", "__main__", "__init__"} & set(runner.scripts())
+
+
+def test_cpu_time_of_a_process_counts_all_that_it_did():
+    before = cpu_s(os.getpid())
+    while time.process_time() < before + 0.005:
+        pass
+    assert cpu_s(os.getpid()) == pytest.approx(time.process_time(), abs=0.05)
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        pass
+    with pytest.raises(ProcessLookupError):
+        cpu_s(child.pid)
+
+
+@pytest.mark.parametrize("option", ["-accel", "-machine", "-m", "-smp", "-append", "-device"])
+def test_the_floor_is_the_same_machine(option):
+    profile = load_profile("linux-x86_64")
+    slot = load_network(assets.root() / "network" / "network.toml").slot(3)
+    launch = Launch(
+        name=slot.name,
+        uuid="0",
+        accelerator=Accelerator.TCG,
+        files={path: str(path) for path in (profile.kernel, profile.initrd)},
+        console=Path("console"),
+        qmp_fd=3,
+        mac=slot.mac,
+        tap_fd=4,
+    )
+    ours, bare = command(profile, launch), qemu_command(profile, "tcg", slot, Path("console"))
+    assert bare[bare.index(option) + 1] == ours[ours.index(option) + 1]
+    for image in ("-kernel", "-initrd"):
+        assert bare[bare.index(image) + 1] == ours[ours.index(image) + 1]
+
+
+class QuickMachine:
+    """A machine that is ready at once."""
+
+    profile = "none"
+    usable = True
+    state = MachineState.READY
+
+    def __init__(self, slot):
+        self.name = f"machine-{slot}"
+
+    async def start(self):
+        """Nothing to do."""
+
+    async def stop(self):
+        """Nothing to do."""
+
+
+def test_machines_stay_until_all_are_ready_and_then_go():
+    async def main():
+        queue = Readiness(3)
+        engine = Engine(queue)
+        pool = Pool(QuickMachine, engine.serve, queue, slots=8, limit=3, boots_at_once=1)
+        running = asyncio.create_task(pool.run())
+        async with asyncio.timeout(5):
+            await queue.ready.wait()
+            assert len(pool.machines) == 3
+            assert not running.done()
+            queue.release()
+            await running
+        assert not pool.machines
+
+    asyncio.run(main())
