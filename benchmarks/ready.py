@@ -219,6 +219,15 @@ class Readiness:
     def backlog(self) -> int:
         return 0 if self._released.is_set() else self._awaited
 
+    def backlog_for(self, profile: str) -> int:
+        return self.backlog
+
+    def join(self, target: Target) -> None:
+        """All machines are treated alike."""
+
+    def leave(self, target: Target) -> None:
+        """All machines are treated alike."""
+
     async def claim(self, target: Target) -> Run | None:
         self._asked.add(target.name)
         if len(self._asked) == self._awaited:

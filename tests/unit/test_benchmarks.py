@@ -139,7 +139,15 @@ def test_machines_stay_until_all_are_ready_and_then_go():
     async def main():
         queue = Readiness(3)
         engine = Engine(queue)
-        pool = Pool(QuickMachine, engine.serve, queue, slots=8, limit=3, boots_at_once=1)
+        pool = Pool(
+            QuickMachine,
+            engine.serve,
+            queue,
+            profile="none",
+            slots=8,
+            limit=3,
+            boots_at_once=1,
+        )
         running = asyncio.create_task(pool.run())
         async with asyncio.timeout(5):
             await queue.ready.wait()
