@@ -30,16 +30,13 @@ LIMIT = 20
 PAGE = 500
 
 
-class _Shard(click.ParamType[tuple[int, int]]):
-    name = "K/N"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a part, as 0/4 is the first of four", param, ctx)
-        return int(match[1]), int(match[2])
+def _shard(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if not match:
+        raise click.BadParameter(f"{text!r} is not a part, as 0/4 is the first of four")
+    return int(match[1]), int(match[2])
 
 
 @click.command()
@@ -60,7 +57,12 @@ class _Shard(click.ParamType[tuple[int, int]]):
     metavar="I",
     help="Begin at variant I; -I counts from the end.",
 )
-@click.option("--shard", type=_Shard(), help="Only part K (from 0) of N: every N-th variant.")
+@click.option(
+    "--shard",
+    callback=_shard,
+    metavar="K/N",
+    help="Only part K (from 0) of N: every N-th variant.",
+)
 @click.option(
     "--sample", type=click.IntRange(1), metavar="N", help="N drawn at random, none twice."
 )
