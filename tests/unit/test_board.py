@@ -14,7 +14,7 @@ from taskgen.board import Board, BoardKind
 from taskgen.discovery import Refusal
 from taskgen.interfaces import FailureClass, SessionSettings
 from taskgen.protocol import Binary as Upload
-from taskgen.protocol import Clear, Optimize, Reboot
+from taskgen.protocol import Clear, Optimize, Reboot, Start
 from taskgen.scan import HostState
 from taskgen.settings import HostSettings, Reset
 from taskgen.task import Task
@@ -337,3 +337,54 @@ def test_another_kind_of_server_is_told_from_a_taskloader(says, state):
     found = asyncio.run(main())
     assert isinstance(found, Refusal)
     assert found.state is state
+
+
+def test_a_board_that_somebody_else_gets_while_it_restarts_is_left_to_him(binaries):
+    async def work(board, fake):
+        # Connected and waiting for its turn, which comes when the reboot drops the first client.
+        _, writer = await asyncio.open_connection("127.0.0.1", fake.port)
+        (outcome,) = await execute(board, one_run())
+        assert outcome.failure is FailureClass.INFRASTRUCTURE
+        assert "somebody else got it while it restarted" in outcome.reason
+        assert not board.usable
+        assert uploads(fake) == []
+        writer.close()
+        await writer.wait_closed()
+
+    with_board(binaries, work, answer_s=0.3)
+
+
+def test_with_the_policy_reboot_a_board_that_is_trusted_begins_with_a_reboot_too(binaries):
+    async def work(board, fake):
+        (outcome,) = await execute(board, one_run())
+        assert outcome.provenance["runs_since_boot"] == 0
+        assert fake.boots == 2
+
+    with_board(binaries, work, reset=Reset.REBOOT, first_contact="trust")
+
+
+def test_what_a_run_that_was_stopped_had_uploaded_is_known(binaries, tmp_path):
+    async def work(board, fake):
+        variant = TaskSet([Task({"pkg": "hey", "period": 60_000, "numberofjobs": 2})]).variants()[0]
+        fake.time_scale = 1.0
+        endless = asyncio.create_task(
+            board.execute(replace(run(variant=variant)), lambda event: None)
+        )
+        async with asyncio.timeout(30):
+            while not any(  # noqa: ASYNC110 - the fake tells nobody
+                isinstance(message, Start) for message in fake.received
+            ):
+                await asyncio.sleep(0.005)
+        endless.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await endless
+        assert board.usable
+        fake.time_scale = 0.01
+        (same,) = await execute(board, one_run())
+        assert same.provenance["runs_since_boot"] == 1
+        assert uploads(fake) == ["hey"]
+        (tmp_path / "hey").write_bytes(elf() + b"another version")
+        (changed,) = await execute(board, one_run())
+        assert changed.provenance["runs_since_boot"] == 0
+
+    with_board(binaries, work)

@@ -277,6 +277,20 @@ def test_draining_before_anything_was_tried_is_the_end(binaries):
     asyncio.run(main())
 
 
+def test_tries_that_are_cancelled_before_they_begin_are_given_back(binaries):
+    async def main():
+        async with world(binaries, "127.9.1.0/24", {}) as w:
+            async with asyncio.TaskGroup() as lives:
+                w.pool._act(lives)
+                for attempt in w.pool._tries.values():
+                    attempt.cancel()
+                assert w.pool.summary() == {HostState.TRYING: 64, HostState.UNTRIED: 190}
+            await asyncio.sleep(0)
+            assert w.pool.summary() == {HostState.UNTRIED: 254}
+
+    asyncio.run(main())
+
+
 def test_releasing_gives_runs_back_at_once(binaries):
     async def main():
         endless = variants(1, period=60_000)
