@@ -28,12 +28,13 @@ class Audience:
         """All of them, for what they missed or failed at."""
         return list(self._dispatchers.values())
 
-    def add(self, job_id: str, handler: EventHandler) -> None:
-        """Tell ``handler`` of the runs of a job, from now on."""
+    def add(self, job_id: str, handler: EventHandler) -> Dispatcher:
+        """Tell ``handler`` of the runs of a job, from now on; the result tells it."""
         dispatcher = self._dispatcher(handler)
         known = self._of_job.setdefault(job_id, [])
         if dispatcher not in known and dispatcher not in self._everywhere:
             known.append(dispatcher)
+        return dispatcher
 
     def of(self, run: Run) -> list[Dispatcher]:
         """Those who are told of ``run``."""

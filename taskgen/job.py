@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
+from taskgen.events.adapter import adapt
 from taskgen.interfaces import Counts
 from taskgen.queue import Attempt, JobInfo, JobState
 from taskgen.service import Service
@@ -63,6 +64,17 @@ class Job:
         while page := self._caller.call(following):
             yield from page
             after = page[-1].position
+
+    def add_handler(self, handler: Any) -> None:
+        """Tell a handler all results that the job has, and from now on what becomes of the rest.
+
+        For jobs of an earlier program, whose handlers went with it. What was told before its end
+        may be told again: ``run.id`` tells, and the handlers that write files leave it out.
+
+        :param handler: as for ``add_job``.
+        """
+        adapted = adapt(handler)
+        self._caller.call(lambda service: service.add_handler(self.id, adapted))
 
     def cancel(self) -> None:
         """Give the rest of it up; what runs of it is stopped. Its handlers are told first."""

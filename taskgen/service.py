@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from taskgen.errors import ConfigError, TaskgenError
 from taskgen.events.handler import EventHandler
 from taskgen.host.waiting import finish
 from taskgen.hosts import HostPool
+from taskgen.interfaces import Run
 from taskgen.local import FleetPlan, LocalFleet, local_fleet
 from taskgen.pool import Pool
 from taskgen.profiles import Profile, load_profile
@@ -126,6 +128,41 @@ class Service:
             self.engine.audience.add(job_id, handler)
         await self.queue.add(spec, job_id=job_id)
         return job_id
+
+    async def add_handler(self, job_id: str, handler: EventHandler) -> None:
+        """Tell a handler all that is kept of a job, and then what becomes of the rest.
+
+        So that nothing is missed after a crash, something may be told twice: run ids tell.
+
+        :raises UnknownJobError: if there is no such job.
+        """
+        info = await self.queue.job(job_id)
+        dispatcher = self.engine.audience.add(job_id, handler)
+        after = -1
+        while page := await self.results_page(job_id, after):
+            for attempt in page:
+                dispatcher.on_finish(await self._as_run(info, attempt))
+            after = page[-1].position
+            await self.engine.audience.told()  # a long past must not crowd out the present
+        after = -1
+        while positions := await self.queue.bad(job_id, after=after):
+            for position in positions:
+                attempts = await self.queue.attempts_at(job_id, position)
+                run = await self._as_run(info, attempts[-1])
+                dispatcher.on_bad(run, [attempt.outcome for attempt in attempts])
+            after = positions[-1]
+
+    async def _as_run(self, info: JobInfo, attempt: Attempt) -> Run:
+        return Run(
+            id=attempt.run_id,
+            job_id=info.id,
+            variant=await self.queue.variant(info.id, attempt.position),
+            attempt=attempt.attempt,
+            settings=info.settings,
+            profile=info.profile,
+            provenance=info.provenance,
+            outcome=attempt.outcome,
+        )
 
     async def wait_job(self, job_id: str) -> JobInfo:
         """Wait until a job has ended and its handlers have been told so.
@@ -345,6 +382,8 @@ async def service(plan: Plan) -> AsyncIterator[Service]:
             await stack.enter_async_context(local_fleet(plan.machines)) if plan.machines else None
         )
         queue = await stack.enter_async_context(JobQueue.open(plan.queue))
+        if plan.settings.results.days:
+            await queue.prune(time.time() - plan.settings.results.days * 86_400)
         engine = Engine(queue, Audience(), idle_s=plan.idle_s)
         stack.push_async_callback(_close, engine)
         machines = (

@@ -140,6 +140,27 @@ class HostSettings:
 
 
 @dataclass(frozen=True)
+class ResultSettings:
+    """``[results]``: what is kept in a database of results. 0: no bound.
+
+    :ivar days: runs that were recorded within so many days.
+    :ivar runs: so many runs.
+    :ivar megabytes: so many that the database is not larger than this (10**6 bytes).
+    """
+
+    __pydantic_config__ = STRICT
+
+    days: float = 0.0
+    runs: int = 0
+    megabytes: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("days", "runs", "megabytes"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} must not be negative")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be set."""
 
@@ -149,6 +170,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     qemu: QemuSettings = field(default_factory=QemuSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    results: ResultSettings = field(default_factory=ResultSettings)
     hosts: HostSettings = field(default_factory=HostSettings)
 
 

@@ -11,6 +11,7 @@ import taskgen
 from taskgen.cli.console import note
 from taskgen.cli.doctor import doctor
 from taskgen.cli.down import down
+from taskgen.cli.results import results
 from taskgen.cli.run import run
 from taskgen.cli.taskset import taskset
 from taskgen.errors import SetupError, TaskgenError
@@ -50,7 +51,7 @@ def cli(verbose: int) -> None:
         logging.getLogger(library).setLevel(logging.ERROR if verbose < 3 else logging.DEBUG)
 
 
-for command in (run, taskset, doctor, down):
+for command in (run, taskset, results, doctor, down):
     cli.add_command(command)
 
 

@@ -112,6 +112,7 @@ def job_info(row: Row, running: int) -> JobInfo:
         profile=row["profile"],
         tries=row["tries"],
         repeat=row["repeat"],
+        settings=settings_of(row["settings"]),
         offset=row["first"],
         state=state,
         error=row["error"],

@@ -98,6 +98,7 @@ class JobInfo:
     profile: str | None
     tries: int
     repeat: int
+    settings: SessionSettings
     offset: int
     state: JobState
     error: str

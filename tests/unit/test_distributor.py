@@ -9,6 +9,7 @@ import pytest
 
 from taskgen.distributor import Distributor
 from taskgen.errors import BinaryError, ConfigError, StateError, TaskSetError
+from taskgen.events.csv import CsvHandler
 from taskgen.events.handler import EventHandler
 from taskgen.protocol import Optimize
 from taskgen.queue import JobState
@@ -241,6 +242,24 @@ def test_a_queue_with_a_file_goes_on_in_the_next_program(monkeypatch, tmp_path):
         (job,) = distributor.jobs()
         assert job.wait(PATIENCE_S).name == "mine"
         assert [each.variant for each in job.results()] == [0, 1, 2, 3]
+
+
+def test_a_handler_of_the_next_program_is_told_everything_and_files_have_it_once(
+    monkeypatch, tmp_path
+):
+    queue, file = tmp_path / "queue.sqlite", tmp_path / "events.csv"
+    with distributing(monkeypatch, queue=queue) as (distributor, _):
+        distributor.add_job(tasks(6), CsvHandler(file)).wait(PATIENCE_S)
+    whole = sorted(file.read_text().splitlines())
+    # As if the program had been killed between a result and its handler.
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:-2]))
+    recorder = Recorder()
+    with distributing(monkeypatch, queue=queue) as (distributor, _):
+        (job,) = distributor.jobs()
+        job.add_handler([CsvHandler(file), recorder])
+    assert sorted(file.read_text().splitlines()) == whole
+    assert recorder.of("finish") == [0, 1, 2, 3, 4, 5]
 
 
 def test_calls_from_many_threads_do_not_meet(monkeypatch):
