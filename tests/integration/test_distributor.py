@@ -72,7 +72,7 @@ class Recorder(EventHandler):
         self.stopped = []
         self.started = threading.Event()
 
-    def on_start(self, run):
+    def on_event(self, run, event):
         self.started.set()
 
     def on_finish(self, run):
@@ -122,7 +122,7 @@ def test_more_machines_than_the_network_holds_are_kept_as_a_wish():
 @pytest.mark.usefixtures("lab")
 def test_machines_and_hosts_work_on_one_job(profile, network):
     async def main():
-        async with fakes({"172.49.1.3": {"time_scale": 0.1}}), asyncio.timeout(PATIENCE_S):
+        async with fakes({"172.49.1.3": {}}), asyncio.timeout(PATIENCE_S):
             await asyncio.to_thread(both)
 
     def both():
