@@ -161,11 +161,11 @@ def client(machine):
 
 
 def test_activations_come_on_a_grid_and_tell_all_times(client):
-    events = client.run({"pkg": "hey", "period": 50, "offset": 20, "numberofjobs": 3})
+    events = client.run({"pkg": "hey", "period": 250, "offset": 20, "numberofjobs": 3})
     assert kinds(events) == ["START", "EXIT"] * 3 + ["JOBS_DONE"]
     starts = [event for event in events if event["type"] == "START"]
     releases = [int(event["release-us"]) for event in starts]
-    assert [later - releases[0] for later in releases] == [0, 50_000, 100_000]
+    assert [later - releases[0] for later in releases] == [0, 250_000, 500_000]
     for event in events:
         assert int(event["time-stamp"]) == int(event["time-us"]) // 1000
     for start, end in zip(events[0:6:2], events[1:6:2], strict=True):
@@ -237,10 +237,10 @@ def test_the_more_urgent_of_two_runs_first(machine, client):
 
 
 def test_deadlines_are_the_kernels_own(machine, client):
-    keys = {"pkg": "hey", "executiontime": 50, "deadline": 100, "period": 300, "numberofjobs": 2}
+    keys = {"pkg": "hey", "executiontime": 100, "deadline": 300, "period": 600, "numberofjobs": 2}
     assert count(client.run(keys), "EXIT") == 2
     assert machine.says(
-        "task 1 hey: SCHED_DEADLINE runtime 50000us deadline 100000us period 300000us"
+        "task 1 hey: SCHED_DEADLINE runtime 100000us deadline 300000us period 600000us"
     )
 
 
@@ -253,12 +253,12 @@ def test_a_budget_is_enforced(client):
 
 
 def test_what_is_refused_says_so_once_and_is_done(machine, client):
-    common = {"pkg": "hey", "period": 100, "numberofjobs": 2}
+    common = {"pkg": "hey", "period": 500, "numberofjobs": 2}
     events = client.run(
-        {**common, "executiontime": 60, "deadline": 100},
-        {**common, "executiontime": 60, "deadline": 100},
-        {**common, "executiontime": 0, "deadline": 50},
-        {**common, "executiontime": 1, "deadline": 200},
+        {**common, "executiontime": 300, "deadline": 500},
+        {**common, "executiontime": 300, "deadline": 500},
+        {**common, "executiontime": 0, "deadline": 250},
+        {**common, "executiontime": 1, "deadline": 1000},
         {**common, "cores": 2},
     )
     refused = [event["task-id"] for event in events if event["type"] == "NOT_SCHEDULED"]
@@ -269,7 +269,7 @@ def test_what_is_refused_says_so_once_and_is_done(machine, client):
     for reason in (
         "task 2 hey: not scheduled: it does not fit beside the tasks admitted before it",
         "task 3 hey: not scheduled: a deadline without an executiontime",
-        "task 4 hey: not scheduled: deadline 200ms over period 100ms",
+        "task 4 hey: not scheduled: deadline 1000ms over period 500ms",
         "task 5 hey: not scheduled: cores 2 from coreoffset 0: this machine has 1",
     ):
         assert machine.says(reason)
@@ -303,7 +303,7 @@ def test_rubbish_ends_the_connection_and_nothing_else(machine, client, rubbish):
     client.socket.sendall(rubbish)
     assert client.is_closed()
     after = machine.connect()
-    assert count(after.run({"pkg": "hey", "period": 50, "numberofjobs": 1}), "EXIT") == 1
+    assert count(after.run({"pkg": "hey", "period": 500, "numberofjobs": 1}), "EXIT") == 1
     after.socket.close()
 
 

@@ -136,7 +136,7 @@ def kind(profile, binaries, **settings):
 
 
 def test_guests_and_fakes_in_two_ranges_are_found_and_work_together(profile, network, lab):
-    tasks = TaskSet([Task({"pkg": "hey", "period": [40, 50, 60], "numberofjobs": 3})])
+    tasks = TaskSet([Task({"pkg": "hey", "period": [240, 250, 260], "numberofjobs": 3})])
     real = {"172.25.1.1", "172.25.1.4"}
     simulated = {"172.49.1.3", "172.49.1.200"}
 
