@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.tools.table import Line, print_table, read_json, write_json
@@ -15,9 +17,12 @@ from benchmarks.tools.table import Line, print_table, read_json, write_json
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
+#: Exit statuses of a script that was told to stop.
+INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
+
 
 def main() -> int:
-    """The exit status: 0 if all could be measured, whatever came of it."""
+    """The exit status: 0 if all could be measured, whatever came of it; 130 if interrupted."""
     options = _options()
     RESULTS.mkdir(exist_ok=True)
     lines: list[Line] = []
@@ -28,9 +33,9 @@ def main() -> int:
         file.unlink(missing_ok=True)  # what is there afterwards was measured now
         # A process for each: none finds the memory or the threads of another.
         command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file)]
-        status = subprocess.run(
-            [*command, *(["--quick"] if options.quick else [])], cwd=HERE.parent, check=False
-        ).returncode
+        status = run([*command, *(["--quick"] if options.quick else [])])
+        if status in INTERRUPTED:
+            return 130
         if status != 0 or not file.exists():
             failed.append(f"{name}: exit status {status}, not measured")
         else:
@@ -38,10 +43,24 @@ def main() -> int:
     print_table("all", lines)
     write_json(RESULTS / "all.json", lines)
     missed = sum(line.missed for line in lines)
-    print(f"{len(lines)} lines, {missed} {'goal' if missed == 1 else 'goals'} missed; {RESULTS}/")
+    print(f"lines: {len(lines)}, goals missed: {missed}; kept in {RESULTS}/")
     for problem in failed:
         print(problem, file=sys.stderr)
     return 1 if failed else 0
+
+
+def run(command: Sequence[str]) -> int:
+    """The exit status of a script. When interrupted, the script cleans up, and we wait for that."""
+    process = subprocess.Popen(command, cwd=HERE.parent)
+    handlers = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),  # it gets Ctrl-C itself
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+    }
+    try:
+        return process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def scripts() -> list[str]:

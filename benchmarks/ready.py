@@ -15,20 +15,20 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.tools.cpu import cpu_s
 from benchmarks.tools.table import Line, compare, parser, print_table, write_json
 from taskgen import assets
 from taskgen.engine import Engine
+from taskgen.errors import TaskgenError
 from taskgen.interfaces import Counts, Outcome, Run, Target
 from taskgen.local import FleetPlan, LocalFleet, local_fleet
 from taskgen.machine import Machine
@@ -84,11 +84,15 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("benchmarks.ready: taps and namespaces need root")
     at_once = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory(prefix="taskgen-bench-") as folder:
-        Path(folder).chmod(0o711)  # the QEMU user passes through
-        os.environ["TASKGEN_RUN"] = f"{folder}/run"  # nobody else's fleets are looked at
+    # As Ctrl-C does: what is running is ended in order, and nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
         with bare(options.profile, options.accelerator, at_once) as floor:
             lines = asyncio.run(_measure(options, floor, at_once))
+    except TaskgenError as error:
+        sys.exit(f"benchmarks.ready: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     print_table(f"launch to AVAILABLE, {options.accelerator}, {at_once} boots at once", lines)
     if options.json:
         write_json(options.json, lines)
@@ -186,14 +190,12 @@ async def boot(fleet: LocalFleet, machines: int) -> Boot:
     engine = Engine(queue)
     pool = fleet.pool(engine, queue, limit=machines)
     own_s, began = time.process_time(), time.monotonic()
-    running = asyncio.create_task(pool.run())
-    ready = asyncio.create_task(queue.ready.wait())
-    await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
-    wall_s, own_s = time.monotonic() - began, time.process_time() - own_s
-    qemus_s = sum(cpu_s(m.qemu.pid) for m in pool.machines.values() if isinstance(m, Machine))
-    queue.release()
-    await running
-    await ready
+    async with asyncio.TaskGroup() as group:  # if cancelled, the pool still ends its machines
+        group.create_task(pool.run())
+        await queue.ready.wait()
+        wall_s, own_s = time.monotonic() - began, time.process_time() - own_s
+        qemus_s = sum(cpu_s(m.qemu.pid) for m in pool.machines.values() if isinstance(m, Machine))
+        queue.release()
     return Boot(wall_s, qemus_s + own_s, own_s)
 
 

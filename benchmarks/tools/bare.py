@@ -50,9 +50,13 @@ def main() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(0x40000000) != 0:  # CLONE_NEWNET
         raise OSError(ctypes.get_errno(), "no new network namespace: this needs root")
     with tempfile.TemporaryDirectory() as folder, bare_network(network, Path(folder)):
+        joined = 0
         for line in sys.stdin:
             machines, at_once = map(int, line.split())
             slots = [network.slot(number) for number in range(1, machines + 1)]
+            for slot in slots[joined:]:
+                join(network, slot)
+            joined = max(joined, machines)
             commands = {
                 slot: qemu_command(profile, accelerator, slot, Path(folder, slot.name))
                 for slot in slots
@@ -62,8 +66,7 @@ def main() -> None:
 
 @contextmanager
 def bare_network(network: Network, folder: Path) -> Iterator[None]:
-    """Bridge, taps and dnsmasq in the namespace that we are in, and that ends with us."""
-    slots = [network.slot(number) for number in range(1, network.slots + 1)]
+    """Bridge and dnsmasq in the namespace that we are in, and that ends with us."""
     with IPRoute() as ipr:
         ipr.link("set", index=1, state="up")
         ipr.link("add", ifname=network.bridge, kind="bridge", br_stp_state=0, br_forward_delay=0)
@@ -71,14 +74,10 @@ def bare_network(network: Network, folder: Path) -> Iterator[None]:
         address, length = str(network.bridge_address), network.subnet.prefixlen
         ipr.addr("add", index=bridge, address=address, prefixlen=length)
         ipr.link("set", index=bridge, state="up")
-        for slot in slots:
-            make_tap(slot.tap)
-            ipr.link("set", index=socket.if_nametoindex(slot.tap), master=bridge, state="up")
-    for device in (network.bridge, *(slot.tap for slot in slots)):
-        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1", "ascii")
+    silence(network.bridge)
     retransmission = Path(f"/proc/sys/net/ipv4/neigh/{network.bridge}/retrans_time_ms")
     retransmission.write_text("20", "ascii")  # of ARP requests; else one a second
-    dnsmasq = start_dnsmasq(network, slots, folder)
+    dnsmasq = start_dnsmasq(network, folder)
     try:
         yield
     finally:
@@ -86,8 +85,22 @@ def bare_network(network: Network, folder: Path) -> Iterator[None]:
         dnsmasq.wait()
 
 
+def join(network: Network, slot: Slot) -> None:
+    """Make the slot's tap, which then waits for its QEMU, and join it to the bridge."""
+    make_tap(slot.tap)
+    silence(slot.tap)
+    bridge, tap = socket.if_nametoindex(network.bridge), socket.if_nametoindex(slot.tap)
+    with IPRoute() as ipr:
+        ipr.link("set", index=tap, master=bridge, state="up")
+
+
+def silence(device: str) -> None:
+    """No IPv6 of the host's on the device, as in a fleet: it would wake the guests."""
+    Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1", "ascii")
+
+
 def make_tap(name: str) -> None:
-    """A tap that waits for its QEMU."""
+    """A tap without a process at its other end."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     flags = 0x0002 | 0x1000 | 0x4000  # linux/if_tun.h: IFF_TAP, IFF_NO_PI, IFF_VNET_HDR
     fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode("ascii"), flags))  # TUNSETIFF
@@ -95,8 +108,9 @@ def make_tap(name: str) -> None:
     os.close(fd)
 
 
-def start_dnsmasq(network: Network, slots: Sequence[Slot], folder: Path) -> subprocess.Popen[bytes]:
+def start_dnsmasq(network: Network, folder: Path) -> subprocess.Popen[bytes]:
     """A dnsmasq that knows the slots; it answers when this returns."""
+    slots = [network.slot(number) for number in range(1, network.slots + 1)]
     command = [
         *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--no-ping"],
         *[f"--interface={network.bridge}", "--bind-interfaces", "--dhcp-authoritative"],

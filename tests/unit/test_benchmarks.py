@@ -67,7 +67,7 @@ def test_all_scripts_run_and_a_missed_goal_is_no_failure(folder, monkeypatch, ca
     monkeypatch.setattr(sys, "argv", ["benchmarks"])
     assert runner.scripts() == ["good"]
     assert runner.main() == 0
-    assert "1 lines, 1 goal missed" in capfd.readouterr().out
+    assert "lines: 1, goals missed: 1" in capfd.readouterr().out
     assert json.loads((folder / "results" / "all.json").read_text())[0]["ratio"] == 9
 
 
@@ -79,7 +79,18 @@ def test_a_script_that_fails_is_told_and_the_others_run(folder, monkeypatch, cap
     assert runner.main() == 1
     told = capfd.readouterr()
     assert "bad: exit status 3, not measured" in told.err
-    assert "1 lines" in told.out
+    assert "lines: 1" in told.out
+
+
+def test_a_script_that_is_interrupted_ends_all(folder, monkeypatch):
+    (folder / "cut.py").write_text(
+        "import os, signal, sys\n"
+        "os.kill(os.getppid(), signal.SIGINT)  # as a terminal does, to both\n"
+        "sys.exit(130)\n"
+    )
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    assert runner.main() == 130
+    assert not (folder / "results" / "good.json").exists()
 
 
 def test_our_scripts_are_found_and_helpers_are_not_among_them():
