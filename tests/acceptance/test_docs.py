@@ -1,14 +1,17 @@
 """What the documents show works as it stands there."""
 
+import ast
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
-from command import taskgen
+from command import PATIENCE_S, environment, taskgen
 
+from taskgen.addresses import parse_hosts
 from taskgen.cli.main import cli
 from taskgen.events.csv import COLUMNS
 from taskgen.events.model import EventType
@@ -18,6 +21,7 @@ from taskgen.settings import load_settings
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+DISTRIBUTOR = (ROOT / "docs" / "distributor.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 
@@ -34,7 +38,7 @@ def test_the_two_commands_of_the_readme_exist():
 
 
 def test_the_readmes_own_experiment_runs_as_it_is_typed(tmp_path):
-    (module,) = blocks(README, "python")
+    module, program = blocks(README, "python")
     (tmp_path / "mine.py").write_text(module, encoding="utf-8")
     command = shlex.split(blocks(README, "sh")[1])
     assert command[:2] == ["sudo", ".venv/bin/taskgen"]
@@ -43,6 +47,30 @@ def test_the_readmes_own_experiment_runs_as_it_is_typed(tmp_path):
     assert "6 of 6 variants have a result" in done.err
     header = (tmp_path / "events.csv").read_text().partition("\n")[0].split(",")
     assert header == [*COLUMNS, "1.config.arg1", "2.priority"]
+    before = (tmp_path / "events.csv").read_text().count("\n")
+    python(program, tmp_path)
+    assert (tmp_path / "events.csv").read_text().count("\n") == 2 * before - 1
+
+
+def python(program, folder):
+    """Run a program of the documents; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_programs_on_the_distributors_page_run(tmp_path):
+    first, second = blocks(DISTRIBUTOR, "python")
+    assert python(first, tmp_path) == "8 variants have a result\n"
+    assert python(second, tmp_path) == "1 variant has a result\n"
 
 
 def test_the_settings_of_the_documents_are_settings(tmp_path):
@@ -98,3 +126,17 @@ def test_links_between_the_documents_lead_somewhere():
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_hosts_page_names_hosts_and_settings_that_are_understood(tmp_path):
+    page = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+    (examples,) = blocks(page, "python")
+    sizes = [
+        len(parse_hosts(ast.literal_eval(hosts), resolve=lambda name: ["172.25.1.9"]))
+        for hosts in re.findall(r"^Distributor\((.*?)\)", examples, re.MULTILINE)
+    ]
+    assert sizes == [1, 1, 254, 508]
+    (settings,) = blocks(page, "toml")
+    file = tmp_path / "taskgen.toml"
+    file.write_text(settings)
+    assert load_settings(file, {}).hosts.first_contact == "reboot"
