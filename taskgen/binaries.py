@@ -102,7 +102,7 @@ _Version = tuple[int, int, int]
 
 def _version(path: Path) -> _Version | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None  # it is gone; whoever reads it says so
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -28,7 +28,10 @@ def describe(tasks: Iterable[Mapping[str, Any]]) -> bytes:
             value = task[name]
             if key.sent is Sent.NEVER or (key.sent is Sent.IF_GIVEN and value is None):
                 continue
-            parts.extend(_element(name, value))
+            if type(value) is int:  # nearly all are, and every run has its description
+                parts.append(f"<{name}>{value}</{name}>")
+            else:
+                parts.extend(_element(name, value))
         parts.append("</periodictask>")
     parts.append("</taskset>")
     return "".join(parts).encode("ascii")
@@ -72,6 +75,8 @@ def _element(name: str, value: Any) -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
+    if text.isalnum():
+        return text
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(character, entity)
     return text

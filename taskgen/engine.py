@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from taskgen.audience import Audience
 from taskgen.breaker import Breaker, Failed
@@ -16,6 +18,9 @@ from taskgen.interfaces import Outcome, Run, RunQueue, Target
 from taskgen.waiting import first_of
 
 log = logging.getLogger(__name__)
+
+#: Outcomes of one target that may be on their way to the disk while it goes on.
+UNSETTLED = 64
 
 
 @dataclass(slots=True)
@@ -29,6 +34,20 @@ class _Running:
     run: Run
     worker: asyncio.Task[object]
     stopped: str = ""
+
+
+#: Outcomes on their way to the disk, in the order in which they were given away.
+Settling = deque[asyncio.Future[Sequence[Outcome]]]
+
+
+async def _settled(settling: Settling, *, at_most: int) -> None:
+    """Forget the outcomes that are on the disk, and raise what went wrong.
+
+    :param at_most: wait until no more than so many are on their way.
+    """
+    while settling and (settling[0].done() or len(settling) > at_most):
+        await asyncio.wait([settling[0]])  # cancelling this does not cancel what is waited for
+        settling.popleft().result()
 
 
 class Engine:
@@ -73,29 +92,25 @@ class Engine:
 
         :param retire: set it to let the target finish its run and then go.
         """
-        # The next run begins while the last one's outcome is on its way to the disk. There is one
-        # such outcome at most, and none when this returns.
-        settling: asyncio.Task[None] | None = None
+        # The next run begins while outcomes are on their way to the disk; none are when this ends.
+        settling: Settling = deque()
         self.queue.join(target)
         try:
             while target.usable and not (retire.is_set() or self.draining):
                 if self._rest_s(target) and not await self._rested(target, retire):
                     return
                 run = await self.queue.claim(target)
-                if run is None and settling is not None:
-                    await asyncio.shield(settling)
-                    settling = None
+                if run is None and settling:
+                    await _settled(settling, at_most=0)
                 elif run is None:
                     if not await self._news(target, retire):
                         return
                 elif (ended := await self._execute(run, target)) is not None:
-                    if settling is not None:
-                        await asyncio.shield(settling)
-                    settling = asyncio.create_task(self._settle(ended), name=f"settle {run.id}")
+                    settling.append(self._settle(ended))
+                    await _settled(settling, at_most=UNSETTLED)
         finally:
             self.queue.leave(target)
-            if settling is not None:
-                await finish(settling)
+            await finish(_settled(settling, at_most=0))
 
     @property
     def resting(self) -> Mapping[str, float]:
@@ -200,10 +215,17 @@ class Engine:
                 rest_s,
             )
 
-    async def _settle(self, ended: Run) -> None:
-        outcome = ended.outcome
+    def _settle(self, ended: Run) -> asyncio.Future[Sequence[Outcome]]:
+        """Give an outcome away, and tell the handlers once it is on the disk."""
+        settling = asyncio.ensure_future(self.queue.settle(ended))
+        settling.add_done_callback(partial(self._tell, ended))
+        return settling
+
+    def _tell(self, ended: Run, settled: asyncio.Future[Sequence[Outcome]]) -> None:
+        if settled.cancelled() or settled.exception():
+            return  # whoever serves the target raises it
+        attempts, outcome = settled.result(), ended.outcome
         assert outcome is not None
-        attempts = await self.queue.settle(ended)
         if outcome.failure:
             log.warning(
                 "variant %d, attempt %d on %s failed (%s): %s",

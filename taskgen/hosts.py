@@ -217,9 +217,10 @@ class HostPool:
         else:
             await self._live(index, found)
 
-    def _unless_begun(self, index: int, _attempt: object) -> None:
+    def _unless_begun(self, index: int, attempt: asyncio.Task[None]) -> None:
         """Give back a host whose try was cancelled before it began."""
-        if self._tries.pop(index, None):
+        if self._tries.get(index) is attempt:  # else it may be tried again by now
+            del self._tries[index]
             self._plan.put_back(index)
             self._replan.set()
 

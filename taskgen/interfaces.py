@@ -6,7 +6,7 @@ target may also live in another process or on another host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -174,8 +174,8 @@ class RunQueue(Protocol):
     async def claim(self, target: Target) -> Run | None:
         """The next run that fits ``target``; ``None`` if there is none now."""
 
-    async def settle(self, run: Run) -> Sequence[Outcome]:
-        """Keep ``run.outcome`` and release the claim; both are durable when this returns.
+    def settle(self, run: Run) -> Awaitable[Sequence[Outcome]]:
+        """Keep ``run.outcome`` and release the claim; await it to know both on the disk.
 
         :returns: if the variant was thereby given up, the outcomes of its attempts; else nothing.
         """

@@ -114,6 +114,9 @@ class Pool:
     def pause(self) -> None:
         """Let all machines go once their run is through, and launch none until :meth:`resume`."""
         self._paused = True
+        for member in self._members.values():
+            if member.machine.state in SERVING:  # else it might begin another run first
+                member.retire.set()
         self._replan.set()
 
     def resume(self) -> None:

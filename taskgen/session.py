@@ -275,7 +275,8 @@ class _Events(AsyncIterator[Event | BadFrame]):
         )
 
     async def __anext__(self) -> Event | BadFrame:
-        return await self._wire.next_item(self._deadline, self._what)
+        wire = self._wire
+        return wire.take() if wire.has_items else await wire.next_item(self._deadline, self._what)
 
 
 def tcp(address: str, port: int = DEFAULT_PORT) -> Connect:

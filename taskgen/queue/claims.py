@@ -10,7 +10,7 @@ from typing import Any
 
 from taskgen.errors import TaskgenError
 from taskgen.interfaces import Outcome, Run, Target
-from taskgen.queue.committer import Committer
+from taskgen.queue.committer import GATHER_S, Committer
 from taskgen.queue.database import Batch, Database
 from taskgen.queue.history import History
 from taskgen.queue.schedule import Order, choose, given_up
@@ -87,8 +87,8 @@ class Claims(History):
                 return self._hand_out(claim, target)
         return None
 
-    async def settle(self, run: Run) -> Sequence[Outcome]:
-        """Keep ``run.outcome`` and release the claim; returns once both are on the disk.
+    def settle(self, run: Run) -> asyncio.Future[Sequence[Outcome]]:
+        """Keep ``run.outcome`` and release the claim; await it to know both on the disk.
 
         :returns: if the variant was thereby set aside, the outcomes of its attempts; else nothing.
         :raises KeyError: if the run is not claimed, or was settled already.
@@ -117,8 +117,7 @@ class Claims(History):
                 self._keep_waiting(claim)
             self._committer.then(lambda: self._failed(claim, bool(attempts)))
         self._touched.add(work)
-        await self._committer.durable()
-        return attempts
+        return self._committer.durable(attempts, within_s=GATHER_S)
 
     async def push_back(self, run: Run) -> None:
         """Release the claim on a run that was not carried out; it is claimed next.

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from taskgen.errors import QueueError
 from taskgen.host.waiting import finish, in_thread
@@ -15,8 +16,14 @@ from taskgen.queue.rows import Row
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: Seconds that a write may wait for company if nobody waits for it.
 LAZY_S = 0.1
+
+#: Seconds that results wait for those of other runs: a commit costs more than what it writes. Their
+#: targets do not wait meanwhile; a crash has so much more carried out again.
+GATHER_S = 0.02
 
 #: Seconds between two tries to write, and after which it is given up: a full disk can be mended.
 RETRY_S = 1.0
@@ -51,7 +58,7 @@ class Committer:
         self._committed = committed
         self._loop = asyncio.get_running_loop()
         self._effects: list[Callable[[], None]] = []
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[tuple[asyncio.Future[Any], Any]] = []
         self._wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -69,25 +76,40 @@ class Committer:
         """Call ``effect`` on the loop once the present batch is on the disk."""
         self._effects.append(effect)
 
-    def later(self) -> None:
-        """Write the present batch with whatever comes next, but soon."""
+    def later(self, within_s: float = LAZY_S) -> None:
+        """Write the present batch with whatever comes next, but begin within that time."""
+        due = self._loop.time() + within_s
+        if self._timer is not None and self._timer.when() > due:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_later(LAZY_S, self._want)
+            self._timer = self._loop.call_at(due, self._want)
 
-    async def durable(self) -> None:
+    def durable(self, result: T, *, within_s: float = 0.0) -> asyncio.Future[T]:
+        """Has ``result`` as soon as the present batch is on the disk.
+
+        :param within_s: it need not be begun earlier, if nobody else wants it.
+        :raises QueueError: if it cannot be written.
+        """
+        self.check()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiters.append((future, result))
+        if within_s:
+            self.later(within_s)
+        else:
+            self._want()
+        return future
+
+    async def flush(self) -> None:
         """Wait until the present batch is on the disk.
 
         :raises QueueError: if it cannot be written.
         """
-        self.check()
-        waiter = self._loop.create_future()
-        self._waiters.append(waiter)
-        self._want()
-        await waiter
+        await self.durable(None)
 
     async def read(self, name: str, parameters: Parameters = ()) -> list[Row]:
         """All rows that a statement gives; what was wanted before is in the database then."""
-        await self.durable()
+        await self.flush()
         path = self._database.path
         if path is None:  # nobody else can see it
             return await in_thread(self._thread, self._database.read, name, parameters)
@@ -99,7 +121,7 @@ class Committer:
         :raises QueueError: if it cannot be written.
         """
         if self._failure is None:
-            await finish(self.durable())
+            await finish(self.flush())
         if self._timer is not None:
             self._timer.cancel()
         if self._writing is not None:
@@ -115,7 +137,7 @@ class Committer:
                 self._writing = self._loop.create_task(self._write_all(), name="queue writer")
 
     async def _write_all(self) -> None:
-        waiters: list[asyncio.Future[None]] = []
+        waiters: list[tuple[asyncio.Future[Any], Any]] = []
         try:
             while self._wanted:
                 self._wanted = False
@@ -127,16 +149,16 @@ class Committer:
                 for effect in effects:
                     effect()
                 self._committed()
-                for waiter in waiters:
-                    if not waiter.done():
-                        waiter.set_result(None)
+                for future, result in waiters:
+                    if not future.done():
+                        future.set_result(result)
         except BaseException as error:
             self._failure = error
-            for waiter in (*waiters, *self._waiters):
-                if not waiter.done():
+            for future, _ in (*waiters, *self._waiters):
+                if not future.done():
                     failure = QueueError(f"the queue cannot be written: {error}")
                     failure.__cause__ = error
-                    waiter.set_exception(failure)
+                    future.set_exception(failure)
             if not isinstance(error, sqlite3.Error):
                 raise
             log.error("the queue cannot be written: %s", error)

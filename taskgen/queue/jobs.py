@@ -127,7 +127,7 @@ class JobQueue(Claims):
             raise ValueError(f"job id {work.id!r} is in use")
         self._committer.batch.statements.append(("add_job", _row(work, document, self._clock())))
         self._committer.then(lambda: self._added(work))
-        await self._committer.durable()
+        await self._committer.flush()
         return work.id
 
     async def cancel(self, job_id: str) -> None:
@@ -142,7 +142,7 @@ class JobQueue(Claims):
             await self._row(job_id)
         elif work.state not in ENDED:
             self._give_up(work, JobState.CANCELLED)
-            await self._committer.durable()
+            await self._committer.flush()
 
     async def pause(self, job_id: str) -> None:
         """Hand out nothing of a job until it is resumed; what runs goes on.
@@ -190,7 +190,7 @@ class JobQueue(Claims):
                 work.bad -= len(page)
                 work.unwritten.bad -= len(page)
                 self._reopen(work)
-            await self._committer.durable()
+            await self._committer.flush()
         self._notify()
         return number
 
@@ -214,7 +214,7 @@ class JobQueue(Claims):
         for work in old:
             del self._works[work.id]
             self._touched.discard(work)
-        await self._committer.durable()
+        await self._committer.flush()
 
     def _added(self, work: Work) -> None:
         self._works[work.id] = self._open[work.id] = work
@@ -240,7 +240,7 @@ class JobQueue(Claims):
         if state is JobState.PAUSED or work.state is JobState.PAUSED:
             work.state = state
             self._touched.add(work)
-            await self._committer.durable()
+            await self._committer.flush()
             self._notify()
 
     def _work(self, job_id: str) -> Work:

@@ -18,9 +18,13 @@ _EVENT = tuple(each.name for each in fields(Event))
 _ACTIVATION = tuple(each.name for each in fields(Activation))
 _SETTINGS = tuple(each.name for each in fields(SessionSettings))
 
-#: Writes what :func:`taskgen.frozen.thaw` gives. Anything else becomes its text: a target's
-#: provenance must not be able to cost a result.
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+def _plain(value: object) -> object:
+    # Anything that is no plain data becomes its text: provenance must not be able to cost a result.
+    return thaw(value) if isinstance(value, Mapping) else str(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 def run_id(job_id: str, position: int, attempt: int) -> str:
@@ -154,7 +158,7 @@ def counts(
 
 def json_text(value: Any) -> str:
     """Plain data as text, ASCII only."""
-    return _encode(thaw(value))
+    return _encode(value)
 
 
 def _values(one: object, names: tuple[str, ...]) -> list[Any]:

@@ -231,17 +231,20 @@ def test_a_server_that_is_started_later_is_found(binaries):
 
 
 def test_no_more_hosts_are_held_than_there_are_runs(binaries):
-    fakes = {f"127.9.1.{n}": {} for n in range(1, 7)}
+    fakes = {f"127.9.1.{n}": {"time_scale": 1.0} for n in range(1, 7)}
 
     async def main():
-        slow = variants(1, period=200)
-        async with world(binaries, "127.9.1.0/29", fakes, variants=slow) as w:
+        endless = variants(1, period=60_000)
+        async with world(binaries, "127.9.1.0/29", fakes, variants=endless) as w:
             working = asyncio.create_task(w.run())
-            await w.until(lambda: w.queue.running)
+            await w.until(lambda: any(server.tasks for server in w.fakes.values()))
             await w.until(lambda: not w.pool.summary().get(HostState.TRYING))
             assert len(w.pool.boards) == 1
-            await working
+            await w.until(lambda: sum(server.connected for server in w.fakes.values()) == 1)
             assert sum(server.boots for server in w.fakes.values()) == 6 + 1
+            working.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await working
 
     asyncio.run(main())
 
@@ -317,10 +320,10 @@ def test_a_standing_pool_waits_for_work(binaries):
     async def main():
         async with world(binaries, "127.9.1.3", {"127.9.1.3": {}}, runs=0, standing=True) as w:
             working = asyncio.create_task(w.run())
-            for number, variant in enumerate(variants(3)):
+            for number, variant in enumerate(variants(20)):
                 w.queue.add(run(number, variant=variant))
                 await w.until(lambda: not w.queue.backlog)
-            assert len(w.queue.results) == 3
+            assert len(w.queue.results) == 20
             assert not working.done()
             w.pool.drain()
             await working

@@ -76,11 +76,12 @@ class Scanning(RuleBasedStateMachine):
 
     def due(self, index, *, shortest):
         at, state, failures, heard = self.rests[index]
+        late = 0 if shortest else 0.002  # the plan's clock has milliseconds, rounded up
         if state in (HostState.FREE, None):
-            return at
+            return at + late
         kind = HostState.LOST if state is HostState.SILENT and heard else state
         delay = BACKOFFS[kind].delay_s(failures)
-        return at + delay * (1 - JITTER if shortest else 1) + (0 if shortest else 0.002)
+        return at + delay * (1 - JITTER if shortest else 1) + late
 
     def rest(self, index, state):
         heard = getattr(self, "heard", set())

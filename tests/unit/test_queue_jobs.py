@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from queue_tools import TARGET, FakeTarget, ask, ended, sweep, work_off
 from values import FakeVariants, activation, event, outcome
@@ -196,7 +196,7 @@ def test_a_run_is_settled_only_once(path):
     async def work(queue):
         await queue.add(JobSpec(sweep(1)))
         run = ended(await queue.claim(TARGET))
-        first = asyncio.create_task(queue.settle(run))
+        first = asyncio.ensure_future(queue.settle(run))
         await asyncio.sleep(0)
         for again in (queue.settle, queue.push_back):
             with pytest.raises(KeyError):
@@ -208,6 +208,7 @@ def test_a_run_is_settled_only_once(path):
     with_queue(path, work)
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 8),
     st.lists(st.sampled_from(["claim", "push back", None, *FailureClass]), max_size=60),
@@ -316,9 +317,9 @@ def test_more_variants_than_can_be_counted_need_a_limit(path):
 
 def test_a_job_tells_all_that_it_was_given(path):
     async def work(queue):
-        settings = SessionSettings(admission_control={"query_interval": 5}, duration_s=1.5)
+        session = SessionSettings(admission_control={"query_interval": 5}, duration_s=1.5)
         spec = JobSpec(
-            sweep(2), name="rates", labels={"who": "me"}, priority=3, tries=2, settings=settings
+            sweep(2), name="rates", labels={"who": "me"}, priority=3, tries=2, settings=session
         )
         job_id = await queue.add(spec, job_id="mine")
         assert job_id == "mine"
@@ -333,7 +334,7 @@ def test_a_job_tells_all_that_it_was_given(path):
         assert info.provenance["taskset"] == "TaskSet"
         assert len(info.provenance["taskset_sha256"]) == 64
         run = await queue.claim(TARGET)
-        assert (run.settings, run.provenance) == (settings, info.provenance)
+        assert (run.settings, run.provenance) == (session, info.provenance)
         assert [job.id for job in await queue.jobs()] == ["mine"]
         assert await queue.jobs(after=info.number) == []
 
@@ -415,7 +416,7 @@ def test_a_failure_while_its_job_is_cancelled_leaves_nothing_waiting(path):
     async def work(queue):
         job_id = await queue.add(JobSpec(sweep(5)))
         run = await queue.claim(TARGET)
-        settling = asyncio.create_task(queue.settle(ended(run, FailureClass.TASK)))
+        settling = asyncio.ensure_future(queue.settle(ended(run, FailureClass.TASK)))
         await asyncio.sleep(0)
         await queue.cancel(job_id)
         await settling
