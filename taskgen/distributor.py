@@ -32,8 +32,9 @@ from taskgen.local import FleetPlan
 from taskgen.profiles import Profile, load_profile
 from taskgen.queue import JobSpec
 from taskgen.queue.values import VariantSource
-from taskgen.service import Plan, Service, Status
+from taskgen.service import Plan, Service
 from taskgen.settings import load_settings
+from taskgen.status import Status
 from taskgen.taskset import TaskSet
 
 

@@ -14,19 +14,19 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskgen.addresses import Addresses
 from taskgen.audience import Audience
 from taskgen.binaries import Binaries
 from taskgen.board import BoardKind
-from taskgen.checks import check_admission_control, check_admission_data, check_duration
 from taskgen.engine import Engine
-from taskgen.errors import ConfigError, TaskgenError
+from taskgen.errors import TaskgenError
 from taskgen.events.handler import EventHandler
+from taskgen.fitting import Place, fitted
 from taskgen.host.waiting import finish
 from taskgen.hosts import HostPool
 from taskgen.interfaces import Run
@@ -36,7 +36,7 @@ from taskgen.profiles import Profile, load_profile
 from taskgen.queue import Attempt, JobInfo, JobQueue, JobSpec, new_job_id
 from taskgen.queue.values import ENDED
 from taskgen.settings import Settings
-from taskgen.taskset import TaskSet
+from taskgen.status import Status, look
 from taskgen.waiting import first_of
 
 log = logging.getLogger(__name__)
@@ -71,26 +71,6 @@ class Plan:
     settings: Settings = field(default_factory=Settings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """How things stand.
-
-    :ivar max_machines: as the user wished.
-    :ivar machines_in_effect: what the network and the host can hold of that.
-    :ivar reasons: why that is less, and what else is not as it should be; for people.
-    :ivar machines: states of the machines, by name.
-    :ivar hosts: number of hosts by state.
-    :ivar handlers: what handlers missed or failed at.
-    """
-
-    max_machines: int
-    machines_in_effect: int
-    reasons: tuple[str, ...]
-    machines: Mapping[str, str]
-    hosts: Mapping[str, int]
-    handlers: tuple[str, ...]
-
-
 class Service:
     """A running service. Made by :func:`service`; belongs to one event loop."""
 
@@ -122,7 +102,7 @@ class Service:
         :raises TaskgenError: what ended the work, if something did.
         """
         self._check()
-        spec = self._fitted(spec)
+        spec = fitted(spec, self._places)
         job_id = new_job_id()
         for handler in handlers:
             self.engine.audience.add(job_id, handler)
@@ -274,100 +254,24 @@ class Service:
 
     @property
     def status(self) -> Status:
-        pool, fleet = self.machines, self._fleet
-        wished = pool.limit if pool else 0
-        held = fleet.network.network.slots if fleet else 0
-        reasons = []
-        if wished > held and pool:
-            reasons.append(f"{wished} machines are wished, the network has room for {held}")
-        if self.failure:
-            reasons.append(str(self.failure))
-        reasons += [
-            f"{name} is taken out for {rest_s:.0f} s, because runs fail on it"
-            for name, rest_s in self.engine.resting.items()
-        ]
-        reasons += [
-            f"{host.name}: {host.reason}"
-            for host in (self.hosts.status() if self.hosts else ())
-            if host.reason
-        ]
-        return Status(
-            max_machines=wished,
-            machines_in_effect=min(wished, held),
-            reasons=tuple(reasons),
-            machines={m.name: str(m.state) for m in pool.machines.values()} if pool else {},
-            hosts={str(s): n for s, n in self.hosts.summary().items()} if self.hosts else {},
-            handlers=tuple(
-                str(d.report) for d in self.engine.audience.dispatchers if d.missed or d.failed
-            ),
-        )
+        """How things stand."""
+        held = self._fleet.network.network.slots if self._fleet else 0
+        return look(self.engine, self.machines, self.hosts, slots=held, failure=self.failure)
 
     def _check(self) -> None:
         if self.failure:
             raise self.failure
 
-    def _fitted(self, spec: JobSpec) -> JobSpec:
-        """The job with the profile that it needs, if its binaries and settings fit there.
-
-        :raises SetupError: if they do not.
-        """
-        places = self._places()
-        profile = spec.profile or (next(iter(places)) if len(places) == 1 else None)
-        if profile is not None and profile not in places:
-            raise ConfigError(
-                f"profile {profile}: there is no target of it here",
-                hint=f"there are targets of {', '.join(places)}",
-            )
-        if isinstance(spec.taskset, TaskSet):
-            spec.taskset.validate()
-            check_duration(spec.taskset, spec.settings.duration_s)
-        check_admission_data(spec.settings)
-        fitting, problem = [], None
-        for name, (kind, binaries) in places.items():
-            try:
-                self._check_place(spec, kind, binaries, launched=name == self._launched)
-                fitting.append(name)
-            except TaskgenError as error:
-                if profile == name:
-                    raise
-                problem = error
-        if profile is None:
-            if not fitting and problem:
-                raise problem
-            if len(fitting) == 1:
-                profile = fitting[0]
-            elif len(fitting) < len(places):
-                raise ConfigError(
-                    "the job's binaries fit several kinds of targets, and not all",
-                    hint=f"name its profile: {', '.join(fitting)}",
-                )
-        return replace(spec, profile=profile)
-
     @property
-    def _launched(self) -> str | None:
-        return self.plan.machines.profile.name if self.plan.machines else None
-
-    def _places(self) -> dict[str, tuple[Profile, Binaries]]:
-        places: dict[str, tuple[Profile, Binaries]] = {}
+    def _places(self) -> list[Place]:
+        places = []
         if self.hosts:
-            places[self.hosts.kind.profile.name] = (
-                self.hosts.kind.profile,
-                self.hosts.kind.binaries,
-            )
+            kind = self.hosts.kind
+            places.append(Place(kind.profile, kind.binaries, launched=False))
         if self.plan.machines:
-            profile = self.plan.machines.profile
-            places[profile.name] = (profile, self.plan.machines.task_binaries())
+            fleet = self.plan.machines
+            places.append(Place(fleet.profile, fleet.task_binaries(), launched=True))
         return places
-
-    @staticmethod
-    def _check_place(
-        spec: JobSpec, profile: Profile, binaries: Binaries, *, launched: bool
-    ) -> None:
-        if isinstance(spec.taskset, TaskSet):
-            for name in sorted(spec.taskset.binaries()):
-                binaries.get(name)
-        if launched:
-            check_admission_control(profile, spec.settings)
 
 
 @asynccontextmanager

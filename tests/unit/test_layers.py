@@ -83,11 +83,13 @@ LAYERS = {
     "taskgen.engine": 4,
     "taskgen.hosts": 4,
     "taskgen.engine_thread": 4,
+    "taskgen.fitting": 4,
     "taskgen.job": 4,
     "taskgen.local": 4,
     "taskgen.machine": 4,
     "taskgen.pool": 4,
     "taskgen.service": 4,
+    "taskgen.status": 4,
     # the faces
     "taskgen.cli": 5,
 }
