@@ -140,6 +140,15 @@ class MachineError(TaskgenError):
         super().__init__(message, hint=hint)
         self.console = console
 
+    def with_console(self) -> str:
+        """The error, and below it the last lines of the machine's console."""
+        return f"{self}{console_lines(self.console)}"
+
+
+def console_lines(console: str, lines: int = 8) -> str:
+    """The last lines of a console, each below what is said of its machine."""
+    return "".join(f"\n    | {line}" for line in console.splitlines()[-lines:])
+
 
 class LaunchError(MachineError):
     """QEMU did not start."""

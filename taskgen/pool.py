@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from taskgen.errors import TaskgenError
+from taskgen.errors import MachineError, TaskgenError
 from taskgen.fleet import SERVING, STARTING, Abandon, Action, Launch, Member, Retire, plan
 from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
@@ -230,7 +230,8 @@ class Pool:
         if self._failures >= BOOT_FAILURES and not serving:
             raise error
         rest_s = min(2.0**self._failures, LONGEST_REST_S)
-        log.warning("%s; trying again in %d s", error, rest_s)
+        told = error.with_console() if isinstance(error, MachineError) else str(error)
+        log.warning("trying again in %d s: %s", rest_s, told)
         self._resting = True
         asyncio.get_running_loop().call_later(rest_s, self._rested)
 

@@ -16,7 +16,7 @@ from taskgen.audience import Audience
 from taskgen.cli.console import ConsoleHandler, messages, note
 from taskgen.cli.progress import in_words, shown
 from taskgen.engine import Engine
-from taskgen.errors import MachineError, TaskgenError, TaskSetError
+from taskgen.errors import MachineError, TaskgenError, TaskSetError, console_lines
 from taskgen.events.handler import EventHandler
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Counts, Outcome, Run
@@ -27,9 +27,6 @@ from taskgen.queue.values import total_of
 
 #: Variants without a result that are told one by one.
 TOLD = 5
-
-#: Lines of a console that are told with each.
-CONSOLE_LINES = 8
 
 #: Exit statuses beside 2, bad input; docs/cli.md lists them.
 COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
@@ -46,7 +43,7 @@ class GivenUp(EventHandler):
             last = attempts[-1]
             self.reasons.append(
                 f"variant {run.variant.index} has no result after {len(attempts)} attempts"
-                f" ({last.failure}): {last.reason}{in_lines(last.console)}"
+                f" ({last.failure}): {last.reason}{console_lines(last.console)}"
             )
 
 
@@ -70,8 +67,8 @@ class End:
         for line in (*self.given_up, *self.lost):
             note(line)
         if self.error:
-            console = self.error.console if isinstance(self.error, MachineError) else ""
-            note(f"{self.error}{in_lines(console)}")
+            failed = self.error
+            note(failed.with_console() if isinstance(failed, MachineError) else str(failed))
         total = "?" if self.counts.total is None else self.counts.total
         note(f"{self.counts.done} of {total} variants have a result")
         if self.interrupted:
@@ -191,11 +188,6 @@ class EmbeddedJob:
             self._stopping = True
             note("stopping now, and cleaning up")
             self._main.cancel()
-
-
-def in_lines(console: str) -> str:
-    """The last lines of a console, below what is said of its machine."""
-    return "".join(f"\n    | {line}" for line in console.splitlines()[-CONSOLE_LINES:])
 
 
 @contextmanager

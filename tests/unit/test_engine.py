@@ -236,13 +236,13 @@ def test_boots_that_keep_failing_end_the_fleet_with_the_reason(monkeypatch):
     asyncio.run(main())
 
 
-def test_a_boot_that_fails_once_is_tried_again(monkeypatch):
+def test_a_boot_that_fails_once_is_tried_again_and_told_with_its_console(monkeypatch, caplog):
     monkeypatch.setattr("taskgen.pool.LONGEST_REST_S", 0.0)
 
     class Flaky(World):
         async def boot(self):
             if self.made == 1:
-                raise BootError("taskgen-1: no lease")
+                raise BootError("taskgen-1: no lease", console="one\ntwo")
 
     async def main():
         world = await Flaky.made_with()
@@ -250,6 +250,7 @@ def test_a_boot_that_fails_once_is_tried_again(monkeypatch):
         assert good(world) == list(range(6))
 
     asyncio.run(main())
+    assert "taskgen-1: no lease\n    | one\n    | two" in caplog.text
 
 
 def test_lowering_the_limit_retires_the_highest_machine_after_its_run():
