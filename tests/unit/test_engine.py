@@ -240,8 +240,11 @@ def test_a_boot_that_fails_once_is_tried_again_and_told_with_its_console(monkeyp
     monkeypatch.setattr("taskgen.pool.LONGEST_REST_S", 0.0)
 
     class Flaky(World):
+        boots = 0
+
         async def boot(self):
-            if self.made == 1:
+            self.boots += 1
+            if self.boots == 1:
                 raise BootError("taskgen-1: no lease", console="one\ntwo")
 
     async def main():
