@@ -82,8 +82,9 @@ class SmallQueue:
         self.waiting.insert(0, stopped)
         self._notify()
 
-    async def changed(self):
-        await self._change.wait()
+    def changed(self):
+        # What happens between this call and the first step of waiting counts, too.
+        return self._change.wait()
 
     def _notify(self):
         self._change.set()
