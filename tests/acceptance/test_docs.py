@@ -109,7 +109,7 @@ def test_every_option_is_documented(words, command):
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }
-    documented = set(re.findall(r"(?<![\w-])(--?[a-z]+)", part_on(words)))
+    documented = set(re.findall(r"(?<![\w-])(--?[a-z]+(?:-[a-z]+)*)", part_on(words)))
     # What only chooses what is looked at needs no page.
     assert options - documented <= ({"--profile", "--config"} if words == "doctor" else set())
 
