@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from taskgen.binaries import Binaries
@@ -65,6 +65,7 @@ class Board:
             optimize=kind.settings.optimize,
             restart=self._restart,
             lost_class=FailureClass.INFRASTRUCTURE,
+            provenance={"profile": kind.profile.name, "host": name},
         )
 
     @classmethod
@@ -90,10 +91,7 @@ class Board:
             self.results += 1
         else:
             self.lost = outcome.reason
-        return replace(
-            outcome,
-            provenance={**outcome.provenance, "profile": self.profile, "host": self.name},
-        )
+        return outcome
 
     async def close(self) -> None:
         """Give the host free for others. Never raises."""

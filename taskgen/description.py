@@ -19,18 +19,22 @@ from taskgen.keys import KEYS, KeyType, Sent
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
+#: The keys that are sent, in their order, and whether only where they are given.
+_SENT = tuple(
+    (name, key.sent is Sent.IF_GIVEN) for name, key in KEYS.items() if key.sent is not Sent.NEVER
+)
+
+
 def describe(tasks: Iterable[Mapping[str, Any]]) -> bytes:
     """The description of tasks whose keys are complete, as those of a variant are."""
     parts = ["<taskset>"]
     for task in tasks:
         parts.append("<periodictask>")
-        for name, key in KEYS.items():
+        for name, if_given in _SENT:
             value = task[name]
-            if key.sent is Sent.NEVER or (key.sent is Sent.IF_GIVEN and value is None):
-                continue
             if type(value) is int:  # nearly all are, and every run has its description
                 parts.append(f"<{name}>{value}</{name}>")
-            else:
+            elif value is not None or not if_given:
                 parts.extend(_element(name, value))
         parts.append("</periodictask>")
     parts.append("</taskset>")

@@ -46,7 +46,8 @@ async def _settled(settling: Settling, *, at_most: int) -> None:
     :param at_most: wait until no more than so many are on their way.
     """
     while settling and (settling[0].done() or len(settling) > at_most):
-        await asyncio.wait([settling[0]])  # cancelling this does not cancel what is waited for
+        if not settling[0].done():
+            await asyncio.wait([settling[0]])  # cancelling this does not cancel what is waited for
         settling.popleft().result()
 
 
@@ -72,7 +73,7 @@ class Engine:
         self.idle_s = idle_s
         self._draining = asyncio.Event()
         self._running: dict[str, _Running] = {}
-        self._idle = asyncio.Event()  # set, and made anew, whenever a run has ended
+        self._idle = asyncio.Event()  # set, and made anew, whenever a run was stopped
         self._clock = clock
         self._breakers: dict[str, Breaker] = {}  # of targets on which something failed
 
@@ -195,8 +196,9 @@ class Engine:
             if running.stopped:
                 worker.uncancel()
             del self._running[run.id]
-            self._idle.set()
-            self._idle = asyncio.Event()
+            if running.stopped:  # somebody waits for it
+                self._idle.set()
+                self._idle = asyncio.Event()
         self._judge(run, target, outcome)
         return replace(run, outcome=outcome)
 

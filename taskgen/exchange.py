@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from taskgen.errors import ProtocolError, SessionError, SessionTimeoutError
 from taskgen.events.model import Event
@@ -26,17 +27,27 @@ class Exchange:
     :param run: what is to be carried out.
     :param binaries: those that the target has not had since its boot.
     :param emit: told each event when it arrives.
+    :param provenance: goes into the outcome.
     :ivar prepared: the target has the task-set and all binaries.
     :ivar stalled: the run did not end by itself in time, and was stopped.
     """
 
-    def __init__(self, session: Session, run: Run, binaries: Sequence[Binary], emit: Emit) -> None:
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        binaries: Sequence[Binary],
+        emit: Emit,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
         self.prepared = False
         self.stalled = False
         self._session = session
         self._run = run
         self._binaries = binaries
         self._emit = emit
+        self._provenance = provenance or {}
         self._tracker = RunTracker(run.variant.tasks)
         self._events: list[Event] = []
         self._started_at = 0.0
@@ -71,6 +82,7 @@ class Exchange:
             activations=self._tracker.activations(),
             started_at=self._started_at,
             duration_s=0.0 if self._began_s is None else time.monotonic() - self._began_s,
+            provenance=self._provenance,
         )
 
     def _start(self) -> None:

@@ -8,8 +8,9 @@ would silently get the wrong binary, or start from what a run that stalled has l
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from taskgen.binaries import Binaries, Binary
 from taskgen.errors import BinaryError, TaskgenError
@@ -91,6 +92,7 @@ class SessionManager:
         to others, which would take them for commands.
     :param restart: starts the guest anew.
     :param lost_class: the class of a failure to do so.
+    :param provenance: of the target; goes into each outcome.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class SessionManager:
         optimize: bool,
         restart: Restart,
         lost_class: FailureClass,
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.session = session
         self.boot = boot
@@ -111,6 +114,7 @@ class SessionManager:
         self._optimize = optimize
         self._restart = restart
         self._lost_class = lost_class
+        self._provenance = provenance or {}
 
     @property
     def name(self) -> str:
@@ -125,12 +129,12 @@ class SessionManager:
         try:
             wanted = self._binaries.of(run.variant.tasks)
         except BinaryError as error:
-            return Outcome(target=self.name, failure=FailureClass.TASK, reason=str(error))
+            return self._failed(FailureClass.TASK, error)
         if why := self.rules.why_restart(self.boot, wanted):
             try:
                 await self._start_anew(why)
             except TaskgenError as error:
-                return Outcome(target=self.name, failure=self._lost_class, reason=str(error))
+                return self._failed(self._lost_class, error)
         return await self._exchange(run, wanted, emit)
 
     async def close(self) -> None:
@@ -142,6 +146,11 @@ class SessionManager:
         self.session = await self._restart(self.session)
         self.boot = Boot()
 
+    def _failed(self, failure: FailureClass, error: TaskgenError) -> Outcome:
+        return Outcome(
+            target=self.name, failure=failure, reason=str(error), provenance=self._provenance
+        )
+
     async def _exchange(self, run: Run, wanted: list[Binary], emit: Emit) -> Outcome:
         boot = self.boot
         missing = boot.missing(wanted)
@@ -149,22 +158,23 @@ class SessionManager:
             names = ", ".join(binary.name for binary in missing)
             log.warning("%s: trusted to have no other version of %s", self.name, names)
         uploads = [Upload(binary.name, binary.content) for binary in missing]
-        exchange = Exchange(self.session, self._without_what_it_cannot_read(run), uploads, emit)
         provenance = {
+            **self._provenance,
             "binaries": {binary.name: binary.sha256 for binary in wanted},
             "binaries_trusted": boot.unknown,
             "runs_since_boot": None if boot.unknown else boot.runs,
             "reset": str(self.rules.reset),
             "admission_control": run.settings.admission_control is not None and self._optimize,
         }
+        run = self._without_what_it_cannot_read(run)
+        exchange = Exchange(self.session, run, uploads, emit, provenance=provenance)
         try:
-            outcome = await exchange.perform()
+            return await exchange.perform()
         finally:  # also of a run that is cancelled, because others will follow it
             boot.runs += 1
             boot.stalled = exchange.stalled
             if exchange.prepared:
                 boot.uploaded.update((binary.name, binary.sha256) for binary in missing)
-        return replace(outcome, provenance=provenance)
 
     def _without_what_it_cannot_read(self, run: Run) -> Run:
         if self._optimize or run.settings.admission_control is None:

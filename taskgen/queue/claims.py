@@ -19,6 +19,9 @@ from taskgen.queue.work import Claim, Unwritten, Work
 
 log = logging.getLogger(__name__)
 
+#: Seconds after which those who wait learn that fewer and fewer runs are left.
+NOTIFY_S = 0.25
+
 
 class Claims(History):
     """The part of a queue that an engine needs.
@@ -51,6 +54,7 @@ class Claims(History):
         self._news = False
         self._change = asyncio.Event()
         self._retrying = asyncio.Lock()
+        self._later: asyncio.TimerHandle | None = None
         for work in works:
             if work.state in ENDED:  # it ended while something of it ran, or cannot go on
                 work.waiting.clear()
@@ -143,18 +147,18 @@ class Claims(History):
 
     def _choose(self, target: Target) -> tuple[Work, list[str]] | None:
         """A job that may have something for ``target``, and the other targets that it could use."""
-        offers = {}
+        offers: list[tuple[Work, list[str]]] = []
+        name, own_profile = target.name, target.profile
         for work in self._open.values():
             profile = work.spec.profile
-            if profile not in (None, target.profile):
-                continue
-            others = self._others(target, profile) if work.waiting else []
-            if work.offers(target.name, others):
-                offers[work.number] = work, others
+            if profile is None or profile == own_profile:
+                others = self._others(target, profile) if work.waiting else []
+                if work.offers(name, others):
+                    offers.append((work, others))
         if len(offers) < 2:
-            return next(iter(offers.values()), None)
-        best = choose((work.candidate for work, _ in offers.values()), self._order)
-        return None if best is None else offers[best.number]
+            return offers[0] if offers else None
+        best = choose((work.candidate for work, _ in offers), self._order)
+        return next(offer for offer in offers if best and offer[0].number == best.number)
 
     def _others(self, target: Target, profile: str | None) -> list[str]:
         return [
@@ -203,7 +207,7 @@ class Claims(History):
         work.done += 1
         if work.exhausted or work.state in ENDED:
             self._end_if_through(work)
-            self._news = True
+            self._notify_soon()  # fewer targets are needed now
 
     def _failed(self, claim: Claim, given_up: bool) -> None:
         work = claim.work
@@ -270,9 +274,17 @@ class Claims(History):
         if self._news:
             self._notify()
 
+    def _notify_soon(self) -> None:
+        """Wake all that wait, for what happens with every result and is not urgent."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(NOTIFY_S, self._notify)
+
     def _notify(self) -> None:
         # Whoever waits now is woken; whoever comes later waits for the next change.
         self._news = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self._change.set()
         self._change = asyncio.Event()
 
