@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_whole_runs_only(tmp_path):
     limit = path.stat().st_size + 100
     code = f"""
 import resource, signal, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
 from taskgen.events.csv import CsvHandler
 from values import finished
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
