@@ -182,7 +182,7 @@ def test_killed_at_any_moment_it_has_whole_runs_only(tmp_path):
     path = tmp_path / "results.db"
     code = f"""
 import sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
 from values import finished
 from taskgen.events.sqlite import SqliteHandler
 handler = SqliteHandler({str(path)!r})
