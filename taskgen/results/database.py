@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -29,21 +30,23 @@ def connect(path: Path, steps: Sequence[str] | None = None) -> sqlite3.Connectio
     :raises ConfigError: if the file is something else, of a newer version, or cannot be written.
     """
     steps = migrations() if steps is None else steps
-    check(path, len(steps))
-    try:
-        database = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
+    _check_folder(path)
+    with _one_at_a_time(path.parent):
+        _check_content(path, len(steps))
         try:
-            database.execute("PRAGMA foreign_keys = ON")
-            database.execute("PRAGMA synchronous = NORMAL")
-            _migrate(database, steps)
-            database.execute("PRAGMA journal_mode = WAL")
-        except BaseException:
-            database.close()
-            raise
-    except sqlite3.OperationalError as error:
-        raise ConfigError(f"{path}: cannot be written: {error}") from error
+            database = sqlite3.connect(
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                database.execute("PRAGMA foreign_keys = ON")
+                database.execute("PRAGMA synchronous = NORMAL")
+                _migrate(database, steps)
+                database.execute("PRAGMA journal_mode = WAL")
+            except BaseException:
+                database.close()
+                raise
+        except sqlite3.OperationalError as error:
+            raise ConfigError(f"{path}: cannot be written: {error}") from error
     return database
 
 
@@ -70,9 +73,28 @@ def check(path: Path, newest: int | None = None) -> None:
     :param newest: the version that we know; that of our migrations if ``None``.
     :raises ConfigError: as :func:`connect`.
     """
-    newest = len(migrations()) if newest is None else newest
+    _check_folder(path)
+    with _one_at_a_time(path.parent):
+        _check_content(path, len(migrations()) if newest is None else newest)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep others from opening databases of this folder meanwhile.
+
+    SQLite does not wait for anybody when it changes to WAL. The folder is locked and not the file:
+    closing a second descriptor of the file would take SQLite's own locks away.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _check_content(path: Path, newest: int) -> None:
     if not path.exists() or path.stat().st_size == 0:
-        _check_folder(path)
         return
     address = f"file:{_quoted(path)}?mode=ro"
     try:
