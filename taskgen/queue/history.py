@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
-from taskgen.errors import TaskSetError, UnknownJobError
-from taskgen.interfaces import Variant
+from taskgen.errors import UnknownJobError
+from taskgen.interfaces import Run, Variant
 from taskgen.queue import rows
 from taskgen.queue.committer import Committer
 from taskgen.queue.recovery import work_of
 from taskgen.queue.values import Attempt, JobInfo
-from taskgen.queue.work import Work
+from taskgen.queue.work import Claim, Work
 
 #: Rows that are read at once.
 PAGE = 500
@@ -48,6 +49,19 @@ class History:
                 yield rows.attempt_of(row)
             after = page[-1]["position"]
 
+    async def result_runs(self, job_id: str, *, after: int = -1) -> AsyncIterator[Run]:
+        """The results of a job as the runs that they were, for handlers that have missed some.
+
+        Parameters as :meth:`results`, and raises as that does.
+
+        :raises TaskSetError: if the job's task-set cannot give its variants (any more).
+        """
+        work = await self._rebuilt(job_id)
+        async for attempt in self.results(job_id, after=after):
+            claim = Claim(work, attempt.position, attempt.attempt)
+            claim.variant = work.variant(attempt.position)
+            yield replace(work.run(claim), outcome=attempt.outcome)
+
     async def attempts(self, *, after: int = 0) -> AsyncIterator[Attempt]:
         """All attempts of all jobs, in the order in which they were kept, up to now.
 
@@ -82,12 +96,12 @@ class History:
         :raises TaskSetError: if its task-set cannot give it (any more).
         :raises UnknownJobError: if there is no such job.
         """
+        return (await self._rebuilt(job_id)).variant(position)
+
+    async def _rebuilt(self, job_id: str) -> Work:
+        """A job with its variants, as far as it can still have them."""
         work = self._works.get(job_id)
-        if work is None or work.source is None:
-            work = work_of(await self._row(job_id))
-        if work.source is None:
-            raise TaskSetError(f"job {job_id}: no document holds its task-set")
-        return work.source.at(position)
+        return work_of(await self._row(job_id)) if work is None or work.source is None else work
 
     async def _row(self, job_id: str) -> rows.Row:
         found = await self._committer.read("job", (job_id,))

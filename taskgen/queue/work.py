@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from taskgen.errors import TaskSetError
 from taskgen.interfaces import Counts, Outcome, Run, Variant
 from taskgen.queue import rows
 from taskgen.queue.schedule import Candidate, may_repeat
@@ -134,6 +135,15 @@ class Work:
         if claim is not None and claim.variant is None:
             claim.variant = self.source.at(claim.position)
         return claim
+
+    def variant(self, position: int) -> Variant:
+        """A variant, begun or not.
+
+        :raises TaskSetError: if the task-set cannot give it (any more).
+        """
+        if self.source is None:
+            raise TaskSetError(f"job {self.id}: no document holds its task-set")
+        return self.source.at(position)
 
     def run(self, claim: Claim) -> Run:
         """The attempt that comes next for a claim."""

@@ -70,6 +70,27 @@ def test_failures_of_before_count(tmp_path):
     run(main())
 
 
+def test_results_can_be_told_again_as_the_runs_that_they_were(tmp_path):
+    """After a crash, for handlers that were not told of what was on the disk already."""
+
+    async def main():
+        runs = []
+        async with JobQueue.open(tmp_path / "queue") as queue:
+            job_id = await queue.add(JobSpec(sweep(4), offset=1, profile="linux-x86_64"))
+            while run := await queue.claim(TARGET):
+                runs.append(ended(run, reason=run.id))
+                await queue.settle(runs[-1])
+            assert [each async for each in queue.result_runs(job_id)] == runs
+        async with JobQueue.open(tmp_path / "queue") as queue:
+            assert [each async for each in queue.result_runs(job_id, after=1)] == runs[1:]
+            nobody = await queue.add(JobSpec(FakeVariants(1, 1)))
+            await work_off(queue)
+            with pytest.raises(TaskSetError, match="no document"):
+                [each async for each in queue.result_runs(nobody)]
+
+    run(main())
+
+
 def test_a_paused_job_stays_paused_and_a_cancelled_one_cancelled(tmp_path):
     async def main():
         async with JobQueue.open(tmp_path / "queue") as queue:
