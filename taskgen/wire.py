@@ -61,6 +61,7 @@ class Wire(asyncio.Protocol):
         self._echoes: deque[asyncio.Future[None]] = deque()
         self._frame: asyncio.Future[bytes | None] | None = None
         self._news: asyncio.Future[None] | None = None
+        self._alarm = _Alarm()
 
     # For those who ask and wait.
 
@@ -121,7 +122,7 @@ class Wire(asyncio.Protocol):
             self.check()
             self._news = asyncio.get_running_loop().create_future()
             try:
-                if not await _in_time(self._news, deadline):
+                if not await self._alarm.in_time(self._news, deadline):
                     raise SessionTimeoutError(f"{self.target}: {what}")
             finally:
                 self._news = None
@@ -179,7 +180,7 @@ class Wire(asyncio.Protocol):
     async def _wait(self, future: asyncio.Future[Any], limit_s: float, what: str) -> None:
         self.check()
         self._set_reading(paused=False)
-        if not await _in_time(future, asyncio.get_running_loop().time() + limit_s):
+        if not await self._alarm.in_time(future, asyncio.get_running_loop().time() + limit_s):
             raise SessionTimeoutError(f"{self.target}: no {what} within {limit_s:g} s")
         self.check()
 
@@ -203,6 +204,7 @@ class Wire(asyncio.Protocol):
             error = ConnectionLostError(f"{self.target}: connection lost: {explain(exc)}")
             error.__cause__ = exc
             self.fail(error)
+        self._alarm.cancel()
         _settle(self.closed)
 
     def _read_messages(self) -> None:
@@ -251,21 +253,53 @@ def explain(error: Exception) -> str:
 _LATE = object()
 
 
-async def _in_time(future: asyncio.Future[Any], deadline: float | None) -> bool:
-    """Wait for a future that only we wait for; whether it came before ``deadline``.
+class _Alarm:
+    """Limits for waits, with one timer for all of them.
 
-    ``asyncio.timeout`` can more, and takes three times as long, twice in every run.
-
-    :param deadline: on the loop's clock; ``None``: wait for ever.
+    ``asyncio.timeout`` makes a timer for each wait, of which every run has two, and nearly none of
+    them ever rings. This one is left to ring, and then looks who is late.
     """
-    if deadline is None:
-        await future
-        return True
-    timer = asyncio.get_running_loop().call_at(deadline, _settle, future, _LATE)
-    try:
-        return await future is not _LATE
-    finally:
-        timer.cancel()
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadlines: dict[asyncio.Future[Any], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def in_time(self, future: asyncio.Future[Any], deadline: float | None) -> bool:
+        """Wait for a future that only we wait for; whether it came before ``deadline``.
+
+        :param deadline: on the loop's clock; ``None``: wait for ever.
+        """
+        if deadline is None:
+            await future
+            return True
+        self._deadlines[future] = deadline
+        if self._timer is None or deadline < self._timer.when():
+            self._set(deadline)
+        try:
+            return await future is not _LATE
+        finally:
+            del self._deadlines[future]
+
+    def cancel(self) -> None:
+        """Let it not ring any more; there is nothing to wait for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, deadline: float) -> None:
+        self.cancel()
+        self._timer = self._loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for future, deadline in self._deadlines.items():
+            if deadline <= now:
+                _settle(future, _LATE)
+        later = [deadline for deadline in self._deadlines.values() if deadline > now]
+        if later:
+            self._set(min(later))
 
 
 def _settle(future: asyncio.Future[Any] | None, result: object = None) -> None:
