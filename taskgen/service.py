@@ -118,12 +118,12 @@ class Service:
         """
         info = await self.queue.job(job_id)
         dispatcher = self.engine.audience.add(job_id, handler)
-        after = -1
-        while page := await self.results_page(job_id, after):
-            for attempt in page:
-                dispatcher.on_finish(await self._as_run(info, attempt))
-            after = page[-1].position
-            await self.engine.audience.told()  # a long past must not crowd out the present
+        number = 0
+        async for run in self.queue.result_runs(job_id):
+            dispatcher.on_finish(run)
+            number += 1
+            if number % PAGE == 0:
+                await self.engine.audience.told()  # a long past must not crowd out the present
         after = -1
         while positions := await self.queue.bad(job_id, after=after):
             for position in positions:
