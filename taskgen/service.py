@@ -44,9 +44,6 @@ log = logging.getLogger(__name__)
 #: Results that are fetched at once.
 PAGE = 200
 
-#: Seconds after which a machine that has nothing to do is stopped.
-IDLE_S = 60.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -58,7 +55,6 @@ class Plan:
     :ivar binaries: the user's directories of task binaries.
     :ivar queue: file of the queue; ``None``: it ends with the process.
     :ivar max_machines: machines at most.
-    :ivar idle_s: a machine or host without work is let go after so many seconds.
     """
 
     machines: FleetPlan | None = None
@@ -67,7 +63,6 @@ class Plan:
     binaries: tuple[Path, ...] = ()
     queue: Path | None = None
     max_machines: int = field(default_factory=lambda: os.cpu_count() or 1)
-    idle_s: float = IDLE_S
     settings: Settings = field(default_factory=Settings)
 
 
@@ -288,7 +283,7 @@ async def service(plan: Plan) -> AsyncIterator[Service]:
         queue = await stack.enter_async_context(JobQueue.open(plan.queue))
         if plan.settings.results.days:
             await queue.prune(time.time() - plan.settings.results.days * 86_400)
-        engine = Engine(queue, Audience(), idle_s=plan.idle_s)
+        engine = Engine(queue, Audience(), idle_s=plan.settings.fleet.idle_timeout_s)
         stack.push_async_callback(_close, engine)
         machines = (
             fleet.pool(engine, queue, limit=plan.max_machines, standing=True) if fleet else None

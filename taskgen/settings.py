@@ -27,14 +27,19 @@ class FleetSettings:
 
     :ivar profile: the machine profile that is taken where none is named.
     :ivar boots_at_once: machines that may be starting at the same time; 0: one for each core.
+    :ivar idle_timeout_s: a distributor lets a machine or host go that has had nothing to do for so
+        many seconds.
     """
 
     __pydantic_config__ = STRICT
 
     profile: str = "linux-x86_64"
     boots_at_once: int = 0
+    idle_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
+        if self.idle_timeout_s < 0:
+            raise ValueError("idle_timeout_s must not be negative")
         if self.boots_at_once < 0:
             raise ValueError("boots_at_once must not be negative")
 

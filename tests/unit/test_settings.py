@@ -43,6 +43,7 @@ def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
         ("[run]\nmargin = 0.5\n", "margin must be at least 1"),
         ("[run]\nslack_s = -1\n", "slack_s must not be negative"),
         ("[fleet]\nboots_at_once = -1\n", "boots_at_once must not be negative"),
+        ("[fleet]\nidle_timeout_s = -1\n", "idle_timeout_s must not be negative"),
         ('[qemu]\naccelerator = "xen"\n', r"qemu\.accelerator = 'xen': .*'auto', 'kvm' or 'tcg'"),
         ('[run]\nreset = "power"\n', r"run\.reset = 'power': .*'clear' or 'reboot'"),
         ("[hosts]\nport = 0\n", "port must be from 1 to 65535"),
