@@ -1,0 +1,39 @@
+"""The example in docs/protocol.md runs, on a fake at another address than it names."""
+
+import asyncio
+import re
+import textwrap
+from pathlib import Path
+
+import taskgen
+from taskgen.protocol import Binary
+from taskgen.session import Session
+from taskgen.taskset import TaskSet
+from taskgen.testing import FakeTaskloader
+
+PAGE = (Path(taskgen.__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+def test_the_example_carries_a_run_out():
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    ending = "        found.append(event.type)\n        if event.type == 'JOBS_DONE':\n            break\n"
+    assert "        ...\n" in code
+    body = textwrap.indent(code.replace("        ...\n", ending), "    ")
+    variant = TaskSet([{"pkg": "hey", "period": 10, "numberofjobs": 2}]).variants()[0]
+    found = []
+
+    async def main():
+        async with FakeTaskloader() as fake:
+            names = {
+                "Session": Session,
+                "Binary": Binary,
+                "tcp": lambda address: fake.connect,
+                "description": variant.description(),
+                "content": b"\x7fELF",
+                "found": found,
+            }
+            exec(f"async def example():\n{body}", names)
+            await names["example"]()
+
+    asyncio.run(main())
+    assert found == ["START", "EXIT", "START", "EXIT", "JOBS_DONE"]
