@@ -16,7 +16,10 @@ PAGE = (Path(taskgen.__file__).parents[1] / "docs" / "protocol.md").read_text(en
 
 def test_the_example_carries_a_run_out():
     (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    ending = "        found.append(event.type)\n        if event.type == 'JOBS_DONE':\n            break\n"
+    ending = """        found.append(event.type)
+        if event.type == "JOBS_DONE":
+            break
+"""
     assert "        ...\n" in code
     body = textwrap.indent(code.replace("        ...\n", ending), "    ")
     variant = TaskSet([{"pkg": "hey", "period": 10, "numberofjobs": 2}]).variants()[0]
