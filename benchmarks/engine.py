@@ -31,6 +31,10 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from benchmarks.tools.exchange import BareClient, connected, work_off
+from benchmarks.tools.fakes import Servers, fakes
+from benchmarks.tools.table import Line, compare, parser, print_table, write_json
+from taskgen import assets
 from taskgen.binaries import Binaries
 from taskgen.board import Board, BoardKind
 from taskgen.engine import Engine
@@ -43,11 +47,6 @@ from taskgen.protocol import DEFAULT_PORT, Binary
 from taskgen.queue import JobQueue, JobSpec
 from taskgen.settings import HostSettings, QemuSettings, Settings
 from taskgen.taskset import TaskSet
-
-from benchmarks.tools.exchange import BareClient, connected, work_off
-from benchmarks.tools.fakes import Servers, fakes
-from benchmarks.tools.table import Line, compare, parser, print_table, write_json
-from taskgen import assets
 
 PROFILE = "linux-x86_64"
 
