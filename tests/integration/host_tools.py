@@ -83,7 +83,7 @@ async def available(net, address, timeout_s=20):
             return await loop.sock_recv(sock, 4) == message
 
 
-async def read_frame(tap, wanted, timeout_s=5):
+async def read_frame(tap, wanted, timeout_s=60):
     """The first frame from the tap that ``wanted`` accepts; ``None`` if there is none in time."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
@@ -144,15 +144,21 @@ def _is_answer(kind, xid):
     return check
 
 
-async def dhcp_exchange(tap, mac, *, xid=0xE4C14788, options=b"", timeout_s=5):
-    """Ask for an address as a guest; the address, or ``None`` if nobody answers."""
-    write_frame(tap, dhcp_frame(mac, DISCOVER, xid=xid, options=options))
-    offer = await read_frame(tap, _is_answer(OFFER, xid), timeout_s)
-    if offer is None:
+async def dhcp_exchange(tap, mac, *, xid=0xE4C14788, options=b"", timeout_s=60):
+    """Ask for an address as a guest; the address, or ``None`` if nobody answers.
+
+    It asks again each second, as guests do: a bridge's port that has just come up may lose a frame.
+    """
+    for again_s in [min(timeout_s, 1.0)] * max(1, int(timeout_s)):
+        write_frame(tap, dhcp_frame(mac, DISCOVER, xid=xid, options=options))
+        offer = await read_frame(tap, _is_answer(OFFER, xid), again_s)
+        if offer is not None:
+            break
+    else:
         return None
     address = offer[14 + 20 + 8 + 16 :][:4]
     server = offer[14 + 12 :][:4]
     options += b"\x32\x04" + address + b"\x36\x04" + server
     write_frame(tap, dhcp_frame(mac, REQUEST, xid=xid, options=options))
-    assert await read_frame(tap, _is_answer(ACK, xid), timeout_s)
+    assert await read_frame(tap, _is_answer(ACK, xid), timeout_s=60)
     return socket.inet_ntoa(address)

@@ -98,7 +98,7 @@ def test_reset_is_told_by_an_event(profile):
             events = asyncio.Queue()
             qemu.qmp.on_event(lambda name, data: events.put_nowait((name, data)))
             await qemu.qmp.execute("system_reset")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 name, data = await events.get()
             assert name == "RESET"
             assert data["guest"] is False
