@@ -13,7 +13,7 @@ from taskgen.fleet import SERVING, STARTING, Abandon, Action, Launch, Member, Re
 from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
 from taskgen.lifecycle import MachineState
-from taskgen.waiting import first_of
+from taskgen.waiting import first_of, innermost
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Pool:
                         self._carry_out(action, lives)
                     await first_of(self._replan.wait(), self._queue.changed())
         except* TaskgenError as group:
-            raise _first(group) from None
+            raise innermost(group) from None
 
     @property
     def _backlog(self) -> int:
@@ -238,10 +238,3 @@ class Pool:
     def _rested(self) -> None:
         self._resting = False
         self._replan.set()
-
-
-def _first(group: BaseExceptionGroup[TaskgenError]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
