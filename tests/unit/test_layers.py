@@ -20,6 +20,7 @@ LAYERS = {
     "taskgen.waiting": 0,
     "taskgen.slots": 0,
     "taskgen.profiles": 0,
+    "taskgen.problems": 0,
     # what a task-set is, and the values that all agree on
     "taskgen.admission": 1,
     "taskgen.blocks": 1,
@@ -40,6 +41,7 @@ LAYERS = {
     "taskgen.overrides": 1,
     "taskgen.provenance": 1,
     "taskgen.randomness": 1,
+    "taskgen.resources": 1,
     "taskgen.scalars": 1,
     "taskgen.schema": 1,
     "taskgen.space": 1,

@@ -1,0 +1,58 @@
+"""What the daemon's API speaks: plain values, the same for the server and its clients.
+
+What the server tells (:class:`Resource`) may have more in a newer version: clients ignore what they
+do not know. What it is asked (:class:`Request`) is taken strictly. Times are seconds since the
+epoch, durations seconds, unless a name says otherwise.
+"""
+
+from taskgen.resources.base import Page, Problem, Request, Resource
+from taskgen.resources.events import EventKind, StreamEvent
+from taskgen.resources.fleet import (
+    Degradation,
+    Fleet,
+    FleetChange,
+    Health,
+    Host,
+    HostSummary,
+    Lease,
+    Machine,
+    Status,
+)
+from taskgen.resources.jobs import (
+    Activation,
+    Attempt,
+    Counts,
+    Job,
+    JobChange,
+    NewJob,
+    Run,
+    RunEvent,
+    Session,
+)
+
+__all__ = [
+    "Activation",
+    "Attempt",
+    "Counts",
+    "Degradation",
+    "EventKind",
+    "Fleet",
+    "FleetChange",
+    "Health",
+    "Host",
+    "HostSummary",
+    "Job",
+    "JobChange",
+    "Lease",
+    "Machine",
+    "NewJob",
+    "Page",
+    "Problem",
+    "Request",
+    "Resource",
+    "Run",
+    "RunEvent",
+    "Session",
+    "Status",
+    "StreamEvent",
+]
