@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -21,6 +21,14 @@ T = TypeVar("T")
 
 #: Put ``__pydantic_config__ = STRICT`` into each dataclass that a file is read into.
 STRICT = ConfigDict(extra="forbid", frozen=True)
+
+#: In a field's metadata: whether a running daemon takes a new value over.
+LIVE = "live"
+
+
+def live(default: T) -> T:
+    """The default of a setting that a running daemon takes over when it reads its file again."""
+    return field(default=default, metadata={LIVE: True})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from taskgen.config import STRICT, convert, read_toml
+from taskgen.config import STRICT, convert, live, read_toml
+from taskgen.daemon_settings import ApiSettings, DaemonSettings, LogSettings
 from taskgen.errors import ConfigError
 
 SYSTEM_FILE = Path("/etc/taskgen/taskgen.toml")
@@ -23,34 +24,39 @@ SYSTEM_FILE = Path("/etc/taskgen/taskgen.toml")
 
 @dataclass(frozen=True)
 class FleetSettings:
-    """``[fleet]``
+    """``[fleet]``: the machines that are launched on this host.
 
     :ivar profile: the machine profile that is taken where none is named.
+    :ivar launch: whether the daemon launches machines at all; ``false``: it only drives hosts.
+    :ivar max_machines: machines that the daemon launches at most; 0: as many as cores. What is
+        wished while it runs (``taskgen fleet set-max``) goes before it, and outlives a restart.
     :ivar boots_at_once: machines that may be starting at the same time; 0: one for each core.
-    :ivar idle_timeout_s: a distributor lets a machine or host go that has had nothing to do for so
-        many seconds.
+    :ivar idle_timeout_s: a machine or host goes that has had nothing to do for so many seconds.
     """
 
     __pydantic_config__ = STRICT
 
     profile: str = "linux-x86_64"
+    launch: bool = True
+    max_machines: int = live(0)
     boots_at_once: int = 0
-    idle_timeout_s: float = 60.0
+    idle_timeout_s: float = live(60.0)
 
     def __post_init__(self) -> None:
-        if self.idle_timeout_s < 0:
-            raise ValueError("idle_timeout_s must not be negative")
-        if self.boots_at_once < 0:
-            raise ValueError("boots_at_once must not be negative")
+        for key in ("max_machines", "boots_at_once", "idle_timeout_s"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} must not be negative")
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """``[network]``
+    """``[network]``: the network that the machines are in.
 
-    :ivar namespace: the fleet's network namespace; ``None``: one of the engine's own; empty: the
-        namespace in which Taskgen was started, which is the host's own as a rule.
-    :ivar file: the network's description; ``None``: ``network/network.toml`` of this installation.
+    :ivar namespace: the fleet's network namespace; none given: ``taskgen`` for the daemon, one of
+        its own for any other engine; empty: the namespace in which Taskgen was started, which is
+        the host's own as a rule.
+    :ivar file: the network's description; none given: ``network/network.toml`` of this
+        installation.
     """
 
     __pydantic_config__ = STRICT
@@ -65,9 +71,10 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class QemuSettings:
-    """``[qemu]``
+    """``[qemu]``: how machines are executed.
 
-    :ivar accelerator: ``auto`` boots a machine to see whether KVM works.
+    :ivar accelerator: what executes a guest's instructions; ``auto`` boots a machine to see whether
+        KVM works, else takes TCG.
     :ivar user: the system user that QEMU runs as.
     """
 
@@ -86,19 +93,19 @@ class Reset(StrEnum):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """``[run]``
+    """``[run]``: what holds for the runs of a job, unless it says otherwise itself.
 
     :ivar tries: attempts for a variant whose failures are its own.
     :ivar margin: factor on the time that a run can take by its own periods.
     :ivar slack_s: seconds added to that.
-    :ivar reset: what is done to a target between two runs.
+    :ivar reset: what is done to a target between two runs: ``clear`` its tasks, or ``reboot`` it.
     """
 
     __pydantic_config__ = STRICT
 
-    tries: int = 3
-    margin: float = 1.5
-    slack_s: float = 10.0
+    tries: int = live(3)
+    margin: float = live(1.5)
+    slack_s: float = live(10.0)
     reset: Reset = Reset.CLEAR
 
     def __post_init__(self) -> None:
@@ -114,6 +121,9 @@ class RunSettings:
 class HostSettings:
     """``[hosts]``: boards and machines of others, found in address ranges.
 
+    :ivar addresses: where the daemon looks for them: addresses, ranges such as ``172.25.1.0/24``
+        and host names.
+    :ivar profile: what they are; empty: the same as ``fleet.profile``.
     :ivar optimize: whether data for admission control go out to them as ``OPTIMIZE``. Servers that
         do not know it take the data for commands: then say ``false``.
     :ivar port: where their Taskloader listens.
@@ -128,6 +138,8 @@ class HostSettings:
 
     __pydantic_config__ = STRICT
 
+    addresses: tuple[str, ...] = ()
+    profile: str = ""
     optimize: bool = True
     port: int = 3001
     concurrency: int = 64
@@ -148,14 +160,15 @@ class HostSettings:
 class ResultSettings:
     """``[results]``: what is kept in a database of results. 0: no bound.
 
-    :ivar days: runs that were recorded within so many days.
+    :ivar days: runs that were recorded within so many days. The daemon forgets jobs that ended
+        earlier, with all that came of them; it looks once an hour.
     :ivar runs: so many runs.
     :ivar megabytes: so many that the database is not larger than this (10**6 bytes).
     """
 
     __pydantic_config__ = STRICT
 
-    days: float = 0.0
+    days: float = live(0.0)
     runs: int = 0
     megabytes: float = 0.0
 
@@ -177,6 +190,9 @@ class Settings:
     run: RunSettings = field(default_factory=RunSettings)
     results: ResultSettings = field(default_factory=ResultSettings)
     hosts: HostSettings = field(default_factory=HostSettings)
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
 
 def load_settings(
@@ -222,9 +238,9 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> list[str]
 
 
 def _value(text: str) -> Any:
-    """A number or a truth value if it reads as one in TOML, else the text itself."""
+    """A number, a truth value or a list if it reads as one in TOML, else the text itself."""
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-    return value if isinstance(value, int | float | bool) else text
+    return value if isinstance(value, int | float | bool | list) else text

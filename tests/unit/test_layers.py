@@ -16,6 +16,8 @@ LAYERS = {
     "taskgen.errors": 0,
     "taskgen.config": 0,
     "taskgen.settings": 0,
+    "taskgen.settings_reference": 0,
+    "taskgen.daemon_settings": 0,
     "taskgen.assets": 0,
     "taskgen.waiting": 0,
     "taskgen.slots": 0,

@@ -1,9 +1,14 @@
 """Settings are read strictly, and the environment goes before the file."""
 
+from pathlib import Path
+
 import pytest
 
 from taskgen.errors import ConfigError
 from taskgen.settings import Settings, load_settings
+from taskgen.settings_reference import reference
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_without_a_file_the_defaults_hold():
@@ -50,6 +55,19 @@ def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
         ("[hosts]\nconcurrency = 0\n", "concurrency must be above 0"),
         ("[hosts]\nreboot_s = -1\n", "reboot_s must be above 0"),
         ('[hosts]\nfirst_contact = "hope"\n', "'reboot' or 'trust'"),
+        ("[fleet]\nmax_machines = -1\n", "max_machines must not be negative"),
+        ('[hosts]\naddresses = "172.25.1.2"\n', r"hosts\.addresses = '172.25.1.2'"),
+        ('[daemon]\non_stop = "leave"\n', "'stop' or 'keep'"),
+        ("[daemon]\ndrain_s = nan\n", "drain_s must not be negative"),
+        ("[api]\nbody_megabytes = 0\n", "body_megabytes must be above 0"),
+        ('[api]\nlisten = "7323"\n', "an address with a port"),
+        ('[api]\nlisten = "localhost:7323"\n', "an address with a port"),
+        ('[api]\nlisten = "127.0.0.1:65536"\n', "an address with a port"),
+        ('[api]\nlisten = "::1:7323"\n', "an address with a port"),
+        ('[api]\nlisten = "0.0.0.0:7323"\n', "set allow_all_addresses = true"),
+        ('[api]\nlisten = "[::]:7323"\n', "set allow_all_addresses = true"),
+        ('[api]\nlisten = "[::ffff:0.0.0.0]:7323"\n', "set allow_all_addresses = true"),
+        ('[log]\nformat = "xml"\n', "'auto', 'human' or 'json'"),
         ("[run]\ntries = many\n", "x.toml: not valid TOML"),
     ],
 )
@@ -76,3 +94,28 @@ def test_a_file_that_is_missing_is_an_error(tmp_path):
 def test_a_bad_variable_is_named(name, value, message):
     with pytest.raises(ConfigError, match=message):
         load_settings(environment={name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("127.0.0.1", 7323)),
+        ('listen = ""', None),
+        ('listen = "[::1]:80"', ("::1", 80)),
+        ('listen = "0.0.0.0:80"\nallow_all_addresses = true', ("0.0.0.0", 80)),
+    ],
+)
+def test_the_api_listens_where_it_is_told(tmp_path, text, expected):
+    file = tmp_path / "x.toml"
+    file.write_text(f"[api]\n{text}\n")
+    assert load_settings(file, {}).api.tcp == expected
+
+
+def test_a_list_can_be_given_by_the_environment():
+    settings = load_settings(environment={"TASKGEN_HOSTS__ADDRESSES": '["10.1.2.3", "board"]'})
+    assert settings.hosts.addresses == ("10.1.2.3", "board")
+
+
+def test_the_page_of_all_settings_is_up_to_date():
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == reference(), "python -m taskgen.settings_reference > docs/configuration.md"
