@@ -21,6 +21,8 @@
      │    └── SessionTimeoutError      no answer within the limit
      ├── QueueError                    the job queue's database
      │    └── UnknownJobError          there is no such job
+     ├── DaemonError                   what the daemon answered
+     │    └── DaemonUnreachableError   it did not answer at all
      └── MachineError                  one machine
           ├── LaunchError              QEMU did not start
           ├── BootError                QEMU runs, but the guest did not become ready
@@ -128,6 +130,21 @@ class QueueError(TaskgenError):
 
 class UnknownJobError(QueueError):
     """There is no such job."""
+
+
+class DaemonError(TaskgenError):
+    """The daemon answered that something cannot be done, and no other error says it better.
+
+    :ivar status: the HTTP status of its answer; 0 if there is none.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class DaemonUnreachableError(DaemonError):
+    """The daemon cannot be reached, or it went away before it answered."""
 
 
 class MachineError(TaskgenError):

@@ -1,0 +1,163 @@
+"""The client for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
+
+import httpx
+from httpx_sse import EventSource
+
+from taskgen.client import calls
+from taskgen.client.address import find
+from taskgen.client.api import Api
+from taskgen.client.call import BUSY, Call, error_of
+from taskgen.client.console import AsyncConsole, open_async_console
+from taskgen.client.routes import Awaiting
+from taskgen.client.stream import SILENT_S, Position
+from taskgen.client.transport import Repeats, unreachable
+from taskgen.client.uploads import digest, found
+from taskgen.resources import EventKind, StreamEvent
+
+T = TypeVar("T")
+
+
+class AsyncClient(Api, Awaiting):
+    """Talks to the daemon; belongs to one event loop. Otherwise as
+    :class:`taskgen.client.Client`, where parameters and errors are told."""
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.address = find(socket, url, token)
+        if transport is None and self.address.socket is not None:
+            transport = httpx.AsyncHTTPTransport(uds=str(self.address.socket))
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            base_url=self.address.url,
+            headers=dict(self.address.headers),
+            timeout=timeout_s,
+            trust_env=False,
+        )
+
+    async def execute(self, call: Call[T]) -> T:
+        repeats = Repeats(call)
+        while True:
+            try:
+                response = await self._http.send(call.request(self._http))
+            except httpx.TransportError as error:
+                delay_s = repeats.after(error)
+                if delay_s is None:
+                    raise unreachable(self.address, error) from error
+            else:
+                delay_s = repeats.after(response)
+                if delay_s is None:
+                    return call.result(response)
+            await asyncio.sleep(delay_s)
+
+    async def events(
+        self,
+        after: str | None = None,
+        *,
+        kinds: Iterable[EventKind | str] = (),
+        job: str | None = None,
+        on_connect: Callable[[], object] | None = None,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """As :meth:`Client.events`."""
+        position = Position(after, kinds=kinds, job=job)
+        ever = False
+        while True:
+            try:
+                async with self._stream(position.call(), read_s=SILENT_S) as response:
+                    ever = True
+                    position.connected()
+                    if on_connect:
+                        on_connect()
+                    async with aclosing(EventSource(response).aiter_sse()) as stream:
+                        async for sent in stream:
+                            if (event := position.read(sent)) is not None:
+                                yield event
+            except httpx.TransportError as error:
+                if not ever:
+                    raise unreachable(self.address, error) from error
+            await asyncio.sleep(position.delay_s())
+
+    async def results(self, **choice: Any) -> AsyncGenerator[bytes, None]:
+        """As :meth:`Client.results`."""
+        try:
+            async with self._stream(calls.results(**choice)) as response:
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise unreachable(self.address, error) from error
+
+    async def save_results(self, file: IO[bytes], **choice: Any) -> int:
+        """As :meth:`Client.save_results`."""
+        size = 0
+        async with aclosing(self.results(**choice)) as pieces:
+            async for piece in pieces:
+                size += file.write(piece)
+        return size
+
+    async def console(self, name: str) -> AsyncConsole:
+        """As :meth:`Client.console`."""
+        return await open_async_console(self.address, name)
+
+    async def upload_binary(self, path: str | os.PathLike[str]) -> str:
+        """As :meth:`Client.upload_binary`."""
+        content = calls.read_binary(path)
+        sha256 = digest(content)
+        if not await self.has_binary(sha256):
+            await self.put_binary(sha256, content)
+        return sha256
+
+    async def ensure_binaries(
+        self, names: Iterable[str], directories: Iterable[Path]
+    ) -> dict[str, str]:
+        """As :meth:`Client.ensure_binaries`."""
+        places = found(names, directories)
+        return {name: await self.upload_binary(path) for name, path in places.items()}
+
+    @asynccontextmanager
+    async def _stream(
+        self, call: Call[Any], read_s: float | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        request = call.request(self._http)
+        if read_s is not None:
+            request.extensions = {"timeout": {**request.extensions["timeout"], "read": read_s}}
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code in BUSY:
+                raise httpx.ReadError(f"answered {response.status_code}", request=request)
+            if not response.is_success:
+                await response.aread()
+                raise error_of(response)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,19 @@
+"""Task binaries of the user's own, on their way to the daemon."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def digest(content: bytes) -> str:
+    """What a binary is called by: its SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def found(names: Iterable[str], directories: Iterable[Path]) -> Mapping[str, Path]:
+    """The files called as ``names`` say, each in the first directory that has it."""
+    places = tuple(directories)
+    candidates = ((name, place / name) for name in sorted(set(names)) for place in reversed(places))
+    return {name: path for name, path in candidates if path.is_file()}
