@@ -1,10 +1,14 @@
-"""A fleet on this host, for as long as the program lives: everything real, put together."""
+"""A fleet on this host, everything real, put together.
+
+An embedded one lives as long as the program. A daemon's may outlive it: its machines go on, and
+the next daemon adopts them.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +28,7 @@ from taskgen.host.waiting import in_thread
 from taskgen.interfaces import RunQueue
 from taskgen.machine import Machine, MachineKind
 from taskgen.pool import Pool
+from taskgen.problems import Problems
 from taskgen.profiles import Profile
 from taskgen.settings import Settings
 from taskgen.slots import Network, load_network
@@ -37,12 +42,19 @@ class FleetPlan:
 
     :ivar binaries: the user's directories of task binaries, searched after the profile's.
     :ivar icount: virtual time, where the profile offers it.
+    :ivar kind: whose it is; what a dead daemon left of a fleet of the same name is adopted.
+    :ivar name: the fleet's, and its namespace's unless the settings name another; empty: a fresh
+        one.
+    :ivar machines: directory of the machines' directories and records; ``None``: in the fleet's.
     """
 
     profile: Profile
     settings: Settings = field(default_factory=Settings)
     binaries: tuple[Path, ...] = ()
     icount: bool = False
+    kind: Kind = Kind.EMBEDDED
+    name: str = ""
+    machines: Path | None = None
 
     def task_binaries(self) -> Binaries:
         """Where the task binaries of this fleet's machines are found."""
@@ -94,9 +106,20 @@ class LocalFleet:
 
 
 @asynccontextmanager
-async def local_fleet(plan: FleetPlan) -> AsyncIterator[LocalFleet]:
+async def local_fleet(
+    plan: FleetPlan,
+    *,
+    problems: Problems | None = None,
+    keep: Callable[[], bool] = lambda: False,
+) -> AsyncIterator[LocalFleet]:
     """A fleet while in the block; what dead embedded engines left is removed first.
 
+    A dead daemon's fleet of the plan's name is adopted: :meth:`LocalFleet.pool` hands its machines
+    to the pool. Those that no longer are what the plan says are ended and launched anew.
+
+    :param problems: told what is not as it should be, as long as it is so.
+    :param keep: asked when the block is left: whether all is left running, for the next daemon.
+        Machines must have been let go with :meth:`taskgen.pool.Pool.release` then.
     :raises SetupError: if the host or the input does not allow it; nothing is left then.
     """
     if os.geteuid() != 0:
@@ -109,7 +132,7 @@ async def local_fleet(plan: FleetPlan) -> AsyncIterator[LocalFleet]:
     for line in (await in_thread(None, sweep)).removed:
         log.warning("a crashed engine had left this, and it is removed now: %s", line)
     verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)
-    name = embedded_name()
+    name = plan.name or embedded_name()
     chosen = settings.network.namespace
     kind = MachineKind(
         profile=profile,
@@ -121,7 +144,7 @@ async def local_fleet(plan: FleetPlan) -> AsyncIterator[LocalFleet]:
         provenance=await origins(profile),
     )
     directory = FleetDirectory.create(
-        chosen or name, kind=Kind.EMBEDDED, namespace=name if chosen is None else chosen
+        plan.name or chosen or name, kind=plan.kind, namespace=name if chosen is None else chosen
     )
     try:
         async with fleet_network(network, directory, log.warning) as made:
