@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from taskgen.errors import TaskgenError
@@ -39,8 +40,11 @@ class Claims(History):
         *,
         order: Order,
         clock: Callable[[], float],
+        on_stall: Callable[[str | None], object] | None = None,
     ) -> None:
-        self._committer = Committer(database, thread, self._collect, self._committed)
+        stall = None if on_stall is None else partial(self._stalled, on_stall)
+        self._committer = Committer(database, thread, self._collect, self._committed, stall)
+        self._paused = False
         self._kept = database.path is not None
         self._order = order
         self._clock = clock
@@ -77,6 +81,8 @@ class Claims(History):
         It is in the database before its outcome, or with it.
         """
         self._committer.check()
+        if self.held:
+            return None
         while (choice := self._choose(target)) is not None:
             work, others = choice
             try:
@@ -133,6 +139,21 @@ class Claims(History):
         self._wait(claim, first=True)
         self._committer.later()
         self._notify()
+
+    @property
+    def paused(self) -> bool:
+        """Whether no run is handed out, of whatever job; may be set at any time."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._notify()
+
+    @property
+    def held(self) -> bool:
+        """Whether no run is handed out now: paused, or what comes of it could not be kept."""
+        return self._paused or self._committer.stalled is not None
 
     def changed(self) -> Coroutine[Any, Any, None]:
         """Wait until there may be something new to claim, or nothing more to wait for.
@@ -249,6 +270,10 @@ class Claims(History):
         self._touched.add(work)
         self._committer.later()
         work.ended.set()
+        self._notify()
+
+    def _stalled(self, on_stall: Callable[[str | None], object], reason: str | None) -> None:
+        on_stall(reason)
         self._notify()
 
     def _collect(self, batch: Batch) -> None:

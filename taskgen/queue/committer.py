@@ -39,8 +39,12 @@ class Committer:
     :param database: used from the thread only.
     :param collect: called when a batch is complete, to add what has to be told of it as a whole.
     :param committed: called after the effects of a batch.
+    :param on_stall: called with what is wrong when something cannot be written for now, as on a
+        full disk, and with ``None`` once it was; that is waited for without end then, and nothing
+        is lost. Without it, it is waited for :data:`PATIENCE_S`.
     :ivar batch: what the next transaction writes.
     :ivar transactions: how many there were.
+    :ivar stalled: what is wrong meanwhile; ``None``: nothing.
     """
 
     def __init__(
@@ -49,9 +53,13 @@ class Committer:
         thread: ThreadPoolExecutor,
         collect: Callable[[Batch], None],
         committed: Callable[[], None],
+        on_stall: Callable[[str | None], object] | None = None,
     ) -> None:
         self.batch = Batch()
         self.transactions = 0
+        self.stalled: str | None = None
+        self._on_stall = on_stall
+        self._patient = on_stall is not None
         self._database = database
         self._thread = thread
         self._collect = collect
@@ -71,6 +79,17 @@ class Committer:
         """
         if self._failure is not None:
             raise QueueError(f"the queue cannot be written: {self._failure}") from self._failure
+
+    def check_room(self) -> None:
+        """Refuse what would have to wait for a disk that cannot be written now.
+
+        :raises QueueError: then, and if the writing has ended.
+        """
+        self.check()
+        if self.stalled:
+            raise QueueError(
+                f"nothing can be kept now: {self.stalled}", hint="try again when it is mended"
+            )
 
     def then(self, effect: Callable[[], None]) -> None:
         """Call ``effect`` on the loop once the present batch is on the disk."""
@@ -108,18 +127,25 @@ class Committer:
         await self.durable(None)
 
     async def read(self, name: str, parameters: Parameters = ()) -> list[Row]:
-        """All rows that a statement gives; what was wanted before is in the database then."""
-        await self.flush()
+        """All rows that a statement gives; what was wanted before is in the database then, unless
+        that stalls."""
+        if not self.stalled:
+            await self.flush()
         path = self._database.path
         if path is None:  # nobody else can see it
             return await in_thread(self._thread, self._database.read, name, parameters)
         return await in_thread(None, read_only, path, name, parameters)
+
+    def lose_patience(self) -> None:
+        """Wait no longer for a disk that cannot be written: the writing ends with the next try."""
+        self._patient = False
 
     async def close(self) -> None:
         """Write what is left.
 
         :raises QueueError: if it cannot be written.
         """
+        self.lose_patience()
         if self._failure is None:
             await finish(self.flush())
         if self._timer is not None:
@@ -167,18 +193,24 @@ class Committer:
 
     async def _write(self, batch: Batch) -> None:
         deadline = self._loop.time() + PATIENCE_S
-        told = False
         while True:
             try:
                 await self._loop.run_in_executor(self._thread, self._database.write, batch)
             except sqlite3.OperationalError as error:
                 code = error.sqlite_errorcode & 0xFF
-                if code not in _PASSING or self._loop.time() > deadline:
+                bounded = self._on_stall is None and self._loop.time() < deadline
+                if code not in _PASSING or not (self._patient or bounded):
                     raise
-                if not told:
-                    log.error("%s: %s; trying again for a while", self._database.path, error)
-                    told = True
-                await asyncio.sleep(RETRY_S)
+                self._stall(f"{self._database.path}: {error}")
+                await asyncio.sleep(RETRY_S)  # nobody tells when a disk has room again
             else:
                 self.transactions += 1
+                self._stall(None)
                 return
+
+    def _stall(self, reason: str | None) -> None:
+        if reason and not self.stalled and self._on_stall is None:
+            log.error("%s; trying again for a while", reason)
+        changed, self.stalled = reason != self.stalled, reason
+        if changed and self._on_stall is not None:
+            self._on_stall(reason)

@@ -44,12 +44,14 @@ class JobQueue(Claims):
         *,
         order: Order = Order.FAIR,
         clock: Callable[[], float] = time.time,
+        on_stall: Callable[[str | None], object] | None = None,
     ) -> AsyncIterator[JobQueue]:
         """A queue while in the block. What a queue of the same path had not finished goes on.
 
         :param path: of its database; ``None``: it ends with the block.
         :param order: between jobs of the same priority.
         :param clock: seconds since the epoch.
+        :param on_stall: see :class:`taskgen.queue.committer.Committer`.
         :raises QueueError: if the database cannot be used, or another engine uses it.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="queue") as thread:
@@ -57,7 +59,9 @@ class JobQueue(Claims):
                 thread, load, path, undo=lambda loaded: loaded[0].close()
             )
             try:
-                queue = cls(database, thread, works, last, order=order, clock=clock)
+                queue = cls(
+                    database, thread, works, last, order=order, clock=clock, on_stall=on_stall
+                )
                 try:
                     yield queue
                 finally:
@@ -76,10 +80,10 @@ class JobQueue(Claims):
         return sum(work.backlog for work in self._open.values())
 
     def backlog_for(self, profile: str) -> int:
-        """The part of the backlog that targets of a profile can take."""
-        return sum(
-            work.backlog for work in self._open.values() if work.spec.profile in (None, profile)
-        )
+        """The part of the backlog that targets of a profile can take: while the queue hands nothing
+        out, what they have."""
+        works = [work for work in self._open.values() if work.spec.profile in (None, profile)]
+        return sum(work.running if self.held else work.backlog for work in works)
 
     def job_counts(self, job_id: str) -> Counts:
         """How far a job is that was open when the queue was opened, or was added since.
@@ -101,7 +105,7 @@ class JobQueue(Claims):
         :returns: the job's id. The job is on the disk then.
         :raises TaskSetError: if the task-set is not valid.
         """
-        self._committer.check()
+        self._committer.check_room()
         source = source_of(spec)
         document = _document(spec.taskset)
         if isinstance(spec.taskset, TaskSet):
@@ -137,6 +141,7 @@ class JobQueue(Claims):
 
         :raises UnknownJobError: if there is no such job.
         """
+        self._committer.check_room()
         work = self._works.get(job_id)
         if work is None:
             await self._row(job_id)
@@ -168,6 +173,7 @@ class JobQueue(Claims):
         :raises StateError: if the job was cancelled or has failed.
         :raises TaskSetError: if it cannot be resumed, and ended with another process.
         """
+        self._committer.check_room()
         work = self._works.get(job_id) or work_of(await self._row(job_id))
         if work.state in (JobState.CANCELLED, JobState.FAILED):
             raise StateError(
@@ -203,11 +209,17 @@ class JobQueue(Claims):
             await self._works[job_id].ended.wait()
         return await self.job(job_id)
 
+    def lose_patience(self) -> None:
+        """Wait no longer for a disk that cannot be written: what is not kept by now will be run
+        again by the next queue. For those who end while the disk is full."""
+        self._committer.lose_patience()
+
     async def prune(self, ended_before: float) -> None:
         """Forget the jobs that ended before that time, with all that came of them.
 
         :param ended_before: seconds since the epoch.
         """
+        self._committer.check_room()
         batch = self._committer.batch
         batch.statements += [("prune", (ended_before,)), ("give_back_space", ())]
         old = [w for w in self._works.values() if w.ended_at and w.ended_at < ended_before]
@@ -230,6 +242,7 @@ class JobQueue(Claims):
         self._touched.add(work)
 
     async def _set_state(self, job_id: str, state: JobState) -> None:
+        self._committer.check_room()
         work = self._work(job_id)
         if work.state in ENDED:
             raise StateError(

@@ -172,6 +172,85 @@ def test_a_disk_that_stays_full_ends_the_queue_and_loses_nothing_that_was_acknow
     asyncio.run(main())
 
 
+def test_a_full_disk_is_waited_for_without_end_if_somebody_is_told_and_nothing_new_is_begun(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("taskgen.queue.committer.RETRY_S", 0.001)
+    monkeypatch.setattr("taskgen.queue.committer.PATIENCE_S", 0.0)
+    told = []
+
+    async def main():
+        stalled = asyncio.Event()
+
+        def tell(reason):
+            told.append(reason)
+            stalled.set()
+
+        async with JobQueue.open(tmp_path / "queue", on_stall=tell) as queue:
+            job = await queue.add(JobSpec(sweep(3)))
+            run = await queue.claim(TARGET)
+            full = queue._committer._database = Full(queue._committer._database, 10**9)
+            settled = queue.settle(ended(run))
+            await stalled.wait()
+            assert await queue.claim(TARGET) is None
+            assert queue.backlog_for(TARGET.profile) == 1
+            for refused in (queue.add(JobSpec(sweep(1))), queue.cancel(job), queue.pause(job)):
+                with pytest.raises(QueueError, match=r"nothing can be kept now: .* disk is full"):
+                    await refused
+            assert (await queue.job(job)).counts.done == 0
+            changed = queue.changed()
+            full.refusals = 0
+            await settled
+            await changed
+            assert queue.backlog_for(TARGET.profile) == 2
+            assert await work_off(queue) == [1, 2]
+            assert [entry.outcome.failure async for entry in queue.results(job)] == [None] * 3
+
+    asyncio.run(main())
+    assert [text and text.partition(": ")[2] for text in told] == ["database or disk is full", None]
+
+
+def test_a_queue_can_be_closed_while_the_disk_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr("taskgen.queue.committer.RETRY_S", 0.001)
+
+    async def full():
+        told = asyncio.Event()
+        async with JobQueue.open(tmp_path / "queue", on_stall=lambda _: told.set()) as queue:
+            await queue.add(JobSpec(sweep(3)))
+            run = await queue.claim(TARGET)
+            queue._committer._database = Full(queue._committer._database, 10**9)
+            settled = queue.settle(ended(run))
+            await told.wait()
+            queue.lose_patience()
+            await settled
+
+    async def main():
+        with pytest.raises(QueueError, match="disk is full"):
+            await full()
+        async with JobQueue.open(tmp_path / "queue") as queue:
+            assert await work_off(queue) == [0, 1, 2]
+
+    asyncio.run(main())
+
+
+def test_a_paused_queue_hands_nothing_out_and_wants_no_targets(tmp_path):
+    async def main():
+        async with JobQueue.open(tmp_path / "queue") as queue:
+            await queue.add(JobSpec(sweep(3)))
+            run = await queue.claim(TARGET)
+            queue.paused = True
+            assert await queue.claim(TARGET) is None
+            assert queue.backlog_for(TARGET.profile) == 1  # what is on a target goes on
+            await queue.settle(ended(run))
+            assert (queue.backlog_for(TARGET.profile), queue.backlog) == (0, 2)
+            changed = queue.changed()
+            queue.paused = False
+            await changed
+            assert await work_off(queue) == [1, 2]
+
+    asyncio.run(main())
+
+
 def test_activations_can_be_asked_for_in_sql(tmp_path):
     async def main():
         async with JobQueue.open(tmp_path / "queue") as queue:
