@@ -20,10 +20,11 @@ from taskgen.errors import PrivilegeError
 from taskgen.host.accelerator import choose
 from taskgen.host.accounts import account
 from taskgen.host.cleanup import sweep
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
 from taskgen.host.origins import origins
 from taskgen.host.process import find_program
-from taskgen.host.records import FleetDirectory, Kind, embedded_name
+from taskgen.host.records import Kind, embedded_name
 from taskgen.host.waiting import in_thread
 from taskgen.interfaces import RunQueue
 from taskgen.machine import Machine, MachineKind

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from taskgen.binaries import Binaries
 from taskgen.errors import BootError, MachineDiedError, MachineError, SessionError
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.qemu import DEFAULT_USER, Qemu, launch
 from taskgen.host.qemu_command import Accelerator
-from taskgen.host.records import FleetDirectory
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState

@@ -23,11 +23,12 @@ from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError, HostError, LaunchError
 from taskgen.host.accounts import account, group_of
 from taskgen.host.file_lock import file_lock
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.process import output_of
 from taskgen.host.qemu import DEFAULT_USER, KVM_DEVICE, Qemu, launch
 from taskgen.host.qemu_command import Accelerator
-from taskgen.host.records import FleetDirectory, Kind, embedded_name, state_root
+from taskgen.host.records import Kind, embedded_name, state_root
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
 

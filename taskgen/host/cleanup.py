@@ -7,12 +7,9 @@ directory. All functions here block; call them in a thread of their own.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-import select
-import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,21 +17,11 @@ from pathlib import Path
 from taskgen.errors import ConfigError, HostError, PrivilegeError
 from taskgen.host import netns
 from taskgen.host.bridge import delete_bridges
-from taskgen.host.records import (
-    FleetRecord,
-    Kind,
-    MachineRecord,
-    exclusive,
-    read_json,
-    remove_directory,
-    run_root,
-    take_lock,
-)
+from taskgen.host.command_lines import end_all, is_dnsmasq, is_qemu
+from taskgen.host.fleet_locks import exclusive, remove_directory, take_lock
+from taskgen.host.records import FleetRecord, Kind, MachineRecord, read_json, run_root
 
 log = logging.getLogger(__name__)
-
-_TERM_S = 2.0
-_KILL_S = 10.0
 
 #: One for processes that were found, one for those whose start the first look had missed.
 _LOOKS = 2
@@ -90,18 +77,8 @@ def leftovers() -> list[str]:
 
 
 def is_ours(argv: Sequence[str], uuids: Collection[str], config: Path) -> bool:
-    """Whether a command line is that of a QEMU with one of the UUIDs, or of the fleet's dnsmasq.
-
-    A ``grep`` for the same words is not.
-    """
-    if not argv:
-        return False
-    program = os.path.basename(argv[0])
-    if program.startswith("qemu-system-"):
-        return any(
-            option == "-uuid" and value in uuids for option, value in itertools.pairwise(argv)
-        )
-    return program == "dnsmasq" and f"--conf-file={config}" in argv
+    """Whether a command line is that of a QEMU with one of the UUIDs, or of the fleet's dnsmasq."""
+    return is_qemu(argv, uuids) or is_dnsmasq(argv, config)
 
 
 @contextmanager
@@ -148,7 +125,7 @@ def _remove(path: Path, record: FleetRecord | None) -> list[str]:
         uuids = {read_json(f, MachineRecord).uuid for f in (path / "machines").glob("*.json")}
         config = path / "dnsmasq.conf"
         for _ in range(_LOOKS):
-            removed += _end_processes(lambda argv: is_ours(argv, uuids, config))
+            removed += end_all(lambda argv: is_ours(argv, uuids, config))
         removed += _remove_network(record)
     remove_directory(path)
     return [*removed, f"directory {path}"]
@@ -165,45 +142,3 @@ def _remove_network(record: FleetRecord) -> list[str]:
         (netns.DIRECTORY / name).unlink(missing_ok=True)
         return [f"unfinished network namespace {name}"]
     return []
-
-
-def _end_processes(wanted: Callable[[Sequence[str]], bool]) -> list[str]:
-    ended = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or not wanted(_argv(int(entry.name))):
-            continue
-        pid = int(entry.name)
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            # The descriptor stands for one process; only now is it certain which that is.
-            argv = _argv(pid)
-            if wanted(argv):
-                _end(pid, pidfd)
-                ended.append(f"process {pid} ({os.path.basename(argv[0])})")
-        finally:
-            os.close(pidfd)
-    return ended
-
-
-def _end(pid: int, pidfd: int) -> None:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    for number, limit_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
-        try:
-            signal.pidfd_send_signal(pidfd, number)
-        except ProcessLookupError:
-            return
-        if poll.poll(limit_s * 1000):
-            return
-    raise HostError(f"process {pid} does not die of SIGKILL")
-
-
-def _argv(pid: int) -> list[str]:
-    try:
-        data = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return os.fsdecode(data).split("\0")[:-1]

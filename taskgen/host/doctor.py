@@ -10,11 +10,12 @@ from enum import StrEnum
 from taskgen.errors import HostError, TaskgenError
 from taskgen.host import accelerator, cleanup
 from taskgen.host.accounts import account
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.netns import Namespace
 from taskgen.host.process import output_of
 from taskgen.host.qemu import DEFAULT_USER
 from taskgen.host.qemu_command import Accelerator
-from taskgen.host.records import FleetDirectory, Kind, embedded_name
+from taskgen.host.records import Kind, embedded_name
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
 

@@ -11,10 +11,10 @@ from taskgen.errors import PrivilegeError
 from taskgen.host.bridge import Tap, bridge, open_tap
 from taskgen.host.connect import connect
 from taskgen.host.dhcp import DhcpServer, dhcp_server
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.leases import Lease, Leases, watch_leases
 from taskgen.host.netns import Namespace
-from taskgen.host.records import FleetDirectory
 from taskgen.slots import Network, Slot
 
 

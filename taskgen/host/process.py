@@ -1,8 +1,8 @@
-"""Child processes: started, watched and ended in one place.
+"""Processes: started or adopted, watched and ended in one place.
 
-Each command is logged as it could be typed. A child's death is told by the kernel through its
+Each command is logged as it could be typed. A process's death is told by the kernel through its
 pidfd, signals go through the pidfd only (so a recycled pid is never hit), and every child is
-reaped.
+reaped. What a crashed engine had started is adopted: found by its command line.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from taskgen.errors import HostError, MissingToolError
 from taskgen.host.accounts import Account
+from taskgen.host.command_lines import Found, Wanted, find
 from taskgen.host.netns import Namespace
 from taskgen.host.waiting import finish, in_thread
 
@@ -62,19 +63,42 @@ class Exit:
         return f"{text}: {' | '.join(self.output.splitlines())}" if self.output else text
 
 
-class Process:
-    """A running process. Made by :func:`start`, ended by :meth:`stop`."""
+#: Children that were let go: kept so that those that end before us are reaped.
+_released: list[subprocess.Popen[bytes]] = []
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], output: Path | int) -> None:
+
+class Process:
+    """A running process. Made by :func:`start` or :func:`adopt`.
+
+    It is ended by :meth:`stop`, or let go by :meth:`release`.
+
+    :param pidfd: stands for it; closed at its end.
+    :param output: where its output goes: a file, a descriptor of ours, or ``None``: not known.
+    :param child: ``None``: it is not a child of ours, and nobody tells us its exit status.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pid: int,
+        pidfd: int,
+        output: Path | int | None,
+        child: subprocess.Popen[bytes] | None = None,
+    ) -> None:
         self.name = name
-        self.pid = popen.pid
-        self._popen = popen
+        self.pid = pid
+        self._pidfd = pidfd
         self._output = output
-        self._pidfd = os.pidfd_open(popen.pid)
+        self._child = child
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self.died_at: float | None = None  #: time.monotonic() when its death was noticed
         self._loop.add_reader(self._pidfd, self._on_death)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether somebody else had started it: its exit status will not be known."""
+        return self._child is None
 
     @property
     def exit(self) -> Exit | None:
@@ -82,12 +106,16 @@ class Process:
         return self._exit.result() if self._exit.done() else None
 
     async def wait(self) -> Exit:
-        """Wait for its end. Any number of waiters, and they may be cancelled."""
+        """Wait for its end. Any number of waiters, and they may be cancelled.
+
+        After :meth:`release` nobody hears of its end any more.
+        """
         return await asyncio.shield(self._exit)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens if it has ended already."""
         if not self._exit.done():
+            assert self._pidfd >= 0, f"{self.name} was released"
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
@@ -109,17 +137,31 @@ class Process:
             raise HostError(f"{self.name} (pid {self.pid}) does not die of SIGKILL")
         return self._exit.result()
 
-    def _on_death(self) -> None:
-        self.died_at = time.monotonic()
+    def release(self) -> None:
+        """Stop watching it, and let it run on. Nothing happens if it has ended or was released."""
+        if self._exit.done() or self._pidfd < 0:
+            return
+        self._unwatch()
+        if self._child:
+            _released.append(self._child)
+
+    def _unwatch(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        ended = Exit(self._popen.wait(), self._tail())
+        self._pidfd = -1
         if isinstance(self._output, int):
             os.close(self._output)
+
+    def _on_death(self) -> None:
+        self.died_at = time.monotonic()
+        ended = Exit(self._child.wait() if self._child else None, self._tail())
+        self._unwatch()
         log.debug("%s (pid %d): %s", self.name, self.pid, ended)
         self._exit.set_result(ended)
 
     def _tail(self) -> str:
+        if self._output is None:
+            return ""
         try:
             if isinstance(self._output, int):
                 size = os.fstat(self._output).st_size
@@ -166,6 +208,7 @@ async def start(
     :raises HostError: if it cannot be started.
     """
     log.debug("%s: %s", name, shlex.join(argv))
+    _released[:] = [child for child in _released if child.poll() is None]
     program = find_program(argv[0])
 
     def spawn() -> tuple[subprocess.Popen[bytes], int]:
@@ -207,7 +250,31 @@ async def start(
         raise HostError(f"{name}: {argv[0]} cannot be started: {error}") from error
     if output:
         os.close(sink)
-    return Process(name, popen, output or sink)
+    return Process(name, popen.pid, os.pidfd_open(popen.pid), output or sink, popen)
+
+
+async def adopt(name: str, wanted: Wanted, *, output: Path | None = None) -> Process | None:
+    """Take over a running process that an engine before us had started; ``None``: there is none.
+
+    It is looked at again once a pidfd of it is open, so what is held is what is wanted.
+
+    :param name: what messages call it.
+    :param wanted: tells it by its command line, as :func:`~taskgen.host.command_lines.is_qemu`.
+    :param output: file that its output goes to, for its last words.
+    """
+
+    def look() -> Found | None:
+        return next(find(wanted), None)
+
+    def undo(found: Found | None) -> None:
+        if found:
+            found.close()
+
+    found = await in_thread(None, look, undo=undo)
+    if found is None:
+        return None
+    log.debug("%s: adopted process %d: %s", name, found.pid, shlex.join(found.argv))
+    return Process(name, found.pid, found.pidfd, output)
 
 
 @asynccontextmanager

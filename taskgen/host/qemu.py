@@ -16,12 +16,13 @@ from taskgen.errors import BootError, HostError, LaunchError, MachineDiedError, 
 from taskgen.host.accounts import Account, account, group_of
 from taskgen.host.bridge import Tap
 from taskgen.host.console import Console
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.netns import Namespace
 from taskgen.host.process import Exit, Process, start
 from taskgen.host.qemu_command import Accelerator, Launch, command
 from taskgen.host.qmp import Qmp
-from taskgen.host.records import FleetDirectory, MachineRecord
+from taskgen.host.records import MachineRecord
 from taskgen.host.waiting import finish
 from taskgen.profiles import Profile
 

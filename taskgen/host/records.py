@@ -10,29 +10,35 @@
         machines/            0711
           taskgen-1.json           MachineRecord, written before the process is started
           taskgen-1/         0700  the QEMU user's: console, QMP socket
+
+A daemon's machines outlive it, so their directory lies with its state, in ``TASKGEN_STATE``, with a
+copy of ``fleet.json``: the run directory is empty after a reboot.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from taskgen.config import STRICT, convert
-from taskgen.errors import ConfigError, NamespaceBusyError, PrivilegeError
-from taskgen.host.accounts import Account
+from taskgen.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: The fleet's own record, beside those of its machines where these lie elsewhere.
+FLEET_FILE = "fleet.json"
 
 _VERSION = 1
 
@@ -50,8 +56,10 @@ class FleetRecord:
 
     :ivar id: unique; what the fleet's namespace and bridge are marked with.
     :ivar namespace: the network namespace's name; empty: the host's own.
-    :ivar pid: of the engine that made it, for messages only.
+    :ivar pid: of the engine that made or adopted it; what it says is checked before use.
     :ivar created: seconds since the epoch.
+    :ivar machines: directory of the machines' records and directories; ``None``: in the fleet's.
+    :ivar network: fingerprint of the network's description; a fleet goes on only with the same.
     """
 
     __pydantic_config__ = STRICT
@@ -59,6 +67,8 @@ class FleetRecord:
     name: str
     kind: Kind
     namespace: str
+    machines: str | None = None
+    network: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     pid: int = field(default_factory=os.getpid)
     created: float = field(default_factory=time.time)
@@ -68,6 +78,10 @@ class FleetRecord:
     def mark(self) -> str:
         """The alias of the devices that this fleet made."""
         return f"taskgen {self.id}"
+
+    def machines_of(self, path: Path) -> Path:
+        """Where the machines' records and directories lie, if the fleet's directory is ``path``."""
+        return Path(self.machines) if self.machines else path / "machines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,130 +116,45 @@ def embedded_name() -> str:
     return f"taskgen-{secrets.token_hex(4)}"
 
 
-class FleetDirectory:
-    """A fleet's directory, locked by this process."""
-
-    def __init__(self, path: Path, record: FleetRecord, lock: int) -> None:
-        self.path = path
-        self.record = record
-        self._lock = lock
-
-    @classmethod
-    def create(cls, name: str, *, kind: Kind, namespace: str) -> FleetDirectory:
-        """Make and lock the directory of a new fleet. Blocks for milliseconds at most.
-
-        :raises NamespaceBusyError: if there is a fleet of this name, alive or left by a crash.
-        :raises PrivilegeError: if the directory cannot be made.
-        """
-        root = run_root()
-        record = FleetRecord(name=name, kind=kind, namespace=namespace)
-        path = root / name
-        try:
-            with exclusive(root):
-                _make_directory(path, 0o711)
-                lock = take_lock(path)
-                assert lock is not None, "a directory just made, below a lock"
-        except FileExistsError as error:
-            raise NamespaceBusyError(
-                f"there is a fleet {name!r} already: {path}",
-                hint="it is running, or a crash left it: see taskgen down",
-            ) from error
-        except PermissionError as error:
-            raise PrivilegeError(
-                f"{path}: {error.strerror}", hint="run as root (sudo taskgen …)"
-            ) from error
-        directory = cls(path, record, lock)
-        try:
-            write_json(path / "fleet.json", record)
-            _make_directory(path / "machines", 0o711)
-        except BaseException:
-            directory.close()
-            raise
-        return directory
-
-    def machine(self, name: str) -> Path:
-        """The directory of a machine."""
-        return self.path / "machines" / name
-
-    def add_machine(self, record: MachineRecord, owner: Account | None) -> Path:
-        """Note a machine that is about to be started, and make its directory.
-
-        :param owner: the user that its QEMU runs as; ``None``: this one.
-        """
-        path = self.machine(record.name)
-        _make_directory(path, 0o700)
-        try:
-            write_json(self.path / "machines" / f"{record.name}.json", record)
-            if owner:
-                os.chown(path, owner.uid, owner.gid)
-        except BaseException:
-            self.remove_machine(record.name)
-            raise
-        return path
-
-    def remove_machine(self, name: str) -> None:
-        """Remove a machine's directory, then its record; its process has ended."""
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self.machine(name))
-        (self.path / "machines" / f"{name}.json").unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Remove the directory; everything in the records has been released."""
-        try:
-            remove_directory(self.path)
-        finally:
-            os.close(self._lock)
+def machine_files(machines: Path) -> list[Path]:
+    """The files of the machines' records in a directory of machines."""
+    return sorted(file for file in machines.glob("*.json") if file.name != FLEET_FILE)
 
 
-@contextmanager
-def exclusive(root: Path) -> Iterator[None]:
-    """Lock the directory of all fleets, for looking at and changing what is in it.
+def machine_records(machines: Path) -> list[MachineRecord]:
+    """The records in a directory of machines.
 
-    It is made where it is missing, and removed again when nothing is in it any more.
+    :raises ConfigError: if another version of Taskgen wrote one.
     """
-    while True:
-        if not root.exists():
-            root.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                _make_directory(root, 0o711)
-        lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if _still_is(root, lock):  # else it was removed while we waited: again
-                yield
-                return
-        finally:
-            with suppress(OSError):  # not empty, or not there
-                root.rmdir()
-            os.close(lock)
+    return [read_json(f, MachineRecord) for f in machine_files(machines) if not _is_torn(f)]
 
 
-def _still_is(path: Path, fd: int) -> bool:
+def remove_machine(machines: Path, name: str) -> None:
+    """Remove a machine's directory, then its record; its process has ended."""
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(fd), path.stat())
-    return False
+        shutil.rmtree(machines / name)
+    for suffix in (".new", ".json"):
+        (machines / f"{name}{suffix}").unlink(missing_ok=True)
 
 
-def _make_directory(path: Path, mode: int) -> None:
-    path.mkdir()
-    path.chmod(mode)  # whatever the umask is: the QEMU user must pass the upper ones
+def remove_torn(machines: Path) -> None:
+    """Remove records that a power failure cut short, with their machines' directories."""
+    for file in machine_files(machines):
+        if _is_torn(file):
+            log.warning("%s: torn, so it is from before a power failure; it is removed", file)
+            remove_machine(machines, file.stem)
 
 
-def take_lock(path: Path) -> int | None:
-    """Lock a fleet's directory; ``None`` if its engine lives. Close the result to unlock."""
-    lock = os.open(path / "fleet.lock", os.O_RDWR | os.O_CREAT, 0o600)
+def _is_torn(file: Path) -> bool:
+    """Whether the host went down while the record was on its way to the disk, and its machine too.
+
+    A crash of ours cannot do that: a record is put in place whole.
+    """
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
-
-
-def remove_directory(path: Path) -> None:
-    """Remove a fleet's directory."""
-    with exclusive(path.parent):
-        shutil.rmtree(path)
+        json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return True
+    return False
 
 
 def write_json(path: Path, record: FleetRecord | MachineRecord) -> None:

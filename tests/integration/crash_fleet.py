@@ -11,9 +11,10 @@ from pyroute2 import IPRoute
 from taskgen import assets
 from taskgen.host import netns
 from taskgen.host.bridge import _name_at_birth, bridge
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
 from taskgen.host.netns import Namespace
-from taskgen.host.records import FleetDirectory, Kind, run_root
+from taskgen.host.records import Kind, run_root
 from taskgen.profiles import load_profile
 from taskgen.slots import load_network
 

@@ -6,11 +6,12 @@ import socket
 import struct
 from contextlib import asynccontextmanager
 
+from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
 from taskgen.host.inotify import Inotify
 from taskgen.host.qemu import launch
 from taskgen.host.qemu_command import Accelerator
-from taskgen.host.records import FleetDirectory, Kind, embedded_name
+from taskgen.host.records import Kind, embedded_name
 
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 _VNET_HEADER = bytes(10)  # linux/virtio_net.h: no offloads

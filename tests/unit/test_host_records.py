@@ -5,14 +5,14 @@ import stat
 import pytest
 
 from taskgen.errors import ConfigError, NamespaceBusyError
+from taskgen.host.fleet_directory import FleetDirectory
+from taskgen.host.fleet_locks import take_lock
 from taskgen.host.records import (
-    FleetDirectory,
     FleetRecord,
     Kind,
     MachineRecord,
     embedded_name,
     read_json,
-    take_lock,
 )
 
 

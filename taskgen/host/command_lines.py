@@ -1,0 +1,123 @@
+"""Processes of this host, known by their command lines and held by pidfds.
+
+Whoever looks for what a dead engine left has no children of its own to ask, and a number that was
+noted may belong to somebody else by now. So a process is found by words that only ours has on its
+command line, and it is looked at again once a pidfd of it is open: from then on it is certain
+which process that is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import signal
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgen.errors import HostError
+
+#: Tells from its command line whether a process is meant.
+Wanted = Callable[[Sequence[str]], bool]
+
+_TERM_S = 2.0
+_KILL_S = 10.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A process that was found. The descriptor stands for it, and must be closed."""
+
+    pid: int
+    pidfd: int
+    argv: tuple[str, ...]
+
+    def close(self) -> None:
+        """Close the descriptor; the process goes on."""
+        os.close(self.pidfd)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({os.path.basename(self.argv[0])})"
+
+
+def is_qemu(argv: Sequence[str], uuids: Collection[str]) -> bool:
+    """Whether a command line is that of a QEMU with one of the UUIDs. A ``grep`` for it is not."""
+    return (
+        bool(argv)
+        and os.path.basename(argv[0]).startswith("qemu-system-")
+        and any(option == "-uuid" and value in uuids for option, value in itertools.pairwise(argv))
+    )
+
+
+def is_dnsmasq(argv: Sequence[str], config: Path) -> bool:
+    """Whether a command line is that of the dnsmasq with this configuration file."""
+    return bool(argv) and os.path.basename(argv[0]) == "dnsmasq" and f"--conf-file={config}" in argv
+
+
+def argv_of(pid: int) -> tuple[str, ...]:
+    """A process's command line; empty if it has ended, or is the kernel's."""
+    try:
+        data = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return ()
+    return tuple(os.fsdecode(data).split("\0")[:-1])
+
+
+def hold(pid: int, wanted: Wanted) -> Found | None:
+    """Hold the process ``pid`` if it is a wanted one. Blocks for milliseconds at most."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        argv = argv_of(pid)
+        if wanted(argv) and not has_ended(pidfd):  # else the number may have been another's
+            return Found(pid, pidfd, argv)
+    except BaseException:
+        os.close(pidfd)
+        raise
+    os.close(pidfd)
+    return None
+
+
+def find(wanted: Wanted) -> Iterator[Found]:
+    """The wanted processes, one by one; each must be closed. Blocks for milliseconds at most."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or not wanted(argv_of(int(entry.name))):
+            continue
+        if found := hold(int(entry.name), wanted):
+            yield found
+
+
+def has_ended(pidfd: int, timeout_s: float = 0.0) -> bool:
+    """Whether a process has ended, or does so within ``timeout_s``; blocks for so long."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
+def end(found: Found, *, term_s: float = _TERM_S) -> None:
+    """End a process: SIGTERM, after ``term_s`` SIGKILL. Blocks.
+
+    :raises HostError: if not even that ends it.
+    """
+    for number, limit_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, _KILL_S)):
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(found.pidfd, number)
+        if has_ended(found.pidfd, limit_s):
+            return
+    raise HostError(f"{found} does not die of SIGKILL")
+
+
+def end_all(wanted: Wanted) -> list[str]:
+    """End all wanted processes; a line for each, for people. Blocks."""
+    ended = []
+    for found in find(wanted):
+        try:
+            end(found)
+            ended.append(str(found))
+        finally:
+            found.close()
+    return ended

@@ -1,0 +1,219 @@
+"""A fleet's directory: what it notes about itself, and where its machines' files lie."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from taskgen.errors import NamespaceBusyError, PrivilegeError
+from taskgen.host.accounts import Account
+from taskgen.host.fleet_locks import (
+    exclusive,
+    lock_machines,
+    make_directory,
+    remove_directory,
+    take_lock,
+)
+from taskgen.host.records import (
+    FLEET_FILE,
+    FleetRecord,
+    Kind,
+    MachineRecord,
+    machine_files,
+    machine_records,
+    read_json,
+    remove_machine,
+    remove_torn,
+    run_root,
+    write_json,
+)
+
+
+class FleetDirectory:
+    """A fleet's directory, locked by this process. Made by :meth:`create` or :meth:`adopt`.
+
+    :ivar path: below :func:`run_root`.
+    :ivar adopted: whether a dead daemon had made it, whose machines may still be at work.
+    """
+
+    def __init__(
+        self, path: Path, record: FleetRecord, locks: list[int], *, adopted: bool = False
+    ) -> None:
+        self.path = path
+        self.record = record
+        self.adopted = adopted
+        self._locks = locks
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        *,
+        kind: Kind,
+        namespace: str,
+        machines: Path | None = None,
+        network: str = "",
+    ) -> FleetDirectory:
+        """Make and lock the directory of a new fleet. Blocks for milliseconds at most.
+
+        :param machines: where the machines' records and directories lie, made where it is missing;
+            ``None``: in the fleet's directory.
+        :param network: fingerprint of the network's description.
+        :raises NamespaceBusyError: if there is a fleet of this name, alive or left by a crash, or
+            one with these machines.
+        :raises PrivilegeError: if the directory cannot be made.
+        """
+        root = run_root()
+        record = FleetRecord(
+            name=name,
+            kind=kind,
+            namespace=namespace,
+            machines=str(machines.absolute()) if machines else None,
+            network=network,
+        )
+        path = root / name
+        try:
+            with exclusive(root):
+                make_directory(path, 0o711)
+                lock = take_lock(path)
+                assert lock is not None, "a directory just made, below a lock"
+        except FileExistsError as error:
+            raise NamespaceBusyError(
+                f"there is a fleet {name!r} already: {path}",
+                hint="it is running, or a crash left it: see taskgen down",
+            ) from error
+        except PermissionError as error:
+            raise PrivilegeError(
+                f"{path}: {error.strerror}", hint="run as root (sudo taskgen …)"
+            ) from error
+        directory = cls(path, record, [lock])
+        try:
+            directory._take_machines()
+            if any(directory.machines.iterdir()):
+                raise NamespaceBusyError(
+                    f"{directory.machines}: a crash left machines here",
+                    hint="remove them: taskgen down",
+                )
+            directory._write_record()
+        except BaseException:
+            directory._remove()
+            raise
+        return directory
+
+    @classmethod
+    def adopt(cls, name: str) -> FleetDirectory | None:
+        """Lock the directory that a dead daemon left; ``None``: there is none.
+
+        Blocks for milliseconds at most.
+
+        :raises NamespaceBusyError: if its daemon lives.
+        :raises ConfigError: if another version of Taskgen wrote its records.
+        """
+        root = run_root()
+        path = root / name
+        if not (path / "fleet.json").exists():
+            return None
+        with exclusive(root):
+            lock = take_lock(path)
+        if lock is None:
+            raise NamespaceBusyError(
+                f"fleet {name!r} is in use: {path}", hint="another taskgen daemon is running"
+            )
+        directory = None
+        try:
+            record = read_json(path / "fleet.json", FleetRecord)
+            if record.kind is Kind.DAEMON:
+                directory = cls(path, replace(record, pid=os.getpid()), [lock], adopted=True)
+                directory._take_machines()
+                remove_torn(directory.machines)
+                directory.machine_records()
+                directory._write_record()
+                return directory
+            os.close(lock)
+        except BaseException:
+            if directory:
+                directory.release()
+            else:
+                os.close(lock)
+            raise
+        return None
+
+    @property
+    def machines(self) -> Path:
+        """Where the machines' records and directories lie."""
+        return self.record.machines_of(self.path)
+
+    def machine(self, name: str) -> Path:
+        """The directory of a machine."""
+        return self.machines / name
+
+    def machine_records(self) -> list[MachineRecord]:
+        """What is noted of machines: those that run, and after a crash those that may.
+
+        :raises ConfigError: if another version of Taskgen wrote one.
+        """
+        return machine_records(self.machines)
+
+    def add_machine(self, record: MachineRecord, owner: Account | None) -> Path:
+        """Note a machine that is about to be started, and make its directory.
+
+        :param owner: the user that its QEMU runs as; ``None``: this one.
+        :raises FileExistsError: if there is a machine of this name.
+        """
+        path = self.machine(record.name)
+        if path.exists():
+            raise FileExistsError(f"there is a machine {record.name!r} already: {path}")
+        try:
+            write_json(self.machines / f"{record.name}.json", record)
+            make_directory(path, 0o700)  # only now: no directory is ever without its record
+            if owner:
+                os.chown(path, owner.uid, owner.gid)
+        except BaseException:
+            self.remove_machine(record.name)
+            raise
+        return path
+
+    def remove_machine(self, name: str) -> None:
+        """Remove a machine's directory, then its record; its process has ended."""
+        remove_machine(self.machines, name)
+
+    def release(self) -> None:
+        """Unlock it and leave all as it is, for the next daemon. May be called again."""
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def close(self) -> None:
+        """Remove it, and its machines' directories; everything in the records was released."""
+        for file in machine_files(self.machines):
+            self.remove_machine(file.stem)
+        self._remove()
+
+    def _remove(self) -> None:
+        try:
+            if len(self._locks) > 1:  # machines elsewhere, and they are ours
+                (self.machines / FLEET_FILE).unlink(missing_ok=True)
+                with suppress(OSError):  # something of others is in it
+                    self.machines.rmdir()
+            remove_directory(self.path)
+        finally:
+            self.release()
+
+    def _write_record(self) -> None:
+        if self.record.machines:  # where it is still known when /run is empty
+            write_json(self.machines / FLEET_FILE, self.record)
+        write_json(self.path / FLEET_FILE, self.record)
+
+    def _take_machines(self) -> None:
+        machines = self.machines
+        if not machines.exists():
+            machines.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+            make_directory(machines, 0o711)
+        if self.record.machines:
+            if (lock := lock_machines(machines)) is None:
+                raise NamespaceBusyError(
+                    f"{machines}: in use by another fleet",
+                    hint="another taskgen daemon is running with this state directory",
+                )
+            self._locks.append(lock)
