@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from taskgen.events.dispatch import Dispatcher
 from taskgen.events.handler import EventHandler
-from taskgen.interfaces import Run
+from taskgen.events.model import Event
+from taskgen.interfaces import Outcome, Run
+
+
+class Listener(Protocol):
+    """Is told of runs like an :class:`EventHandler`, but in the engine's loop: it must neither
+    block nor raise."""
+
+    def on_start(self, run: Run) -> None: ...
+
+    def on_event(self, run: Run, event: Event) -> None: ...
+
+    def on_finish(self, run: Run) -> None: ...
+
+    def on_stop(self, run: Run, reason: str) -> None: ...
+
+    def on_bad(self, run: Run, attempts: Sequence[Outcome]) -> None: ...
 
 
 class Audience:
@@ -22,6 +39,7 @@ class Audience:
         self._dispatchers: dict[int, Dispatcher] = {}  # by identity of the handler
         self._of_job: dict[str, list[Dispatcher]] = {}
         self._everywhere = [self._dispatcher(handler) for handler in everywhere]
+        self._listeners: list[Listener] = []
 
     @property
     def dispatchers(self) -> list[Dispatcher]:
@@ -36,9 +54,13 @@ class Audience:
             known.append(dispatcher)
         return dispatcher
 
-    def of(self, run: Run) -> list[Dispatcher]:
+    def listen(self, listener: Listener) -> None:
+        """Tell ``listener`` of all runs from now on, in the loop; nobody waits for it."""
+        self._listeners.append(listener)
+
+    def of(self, run: Run) -> list[Listener]:
         """Those who are told of ``run``."""
-        return self._everywhere + self._of_job.get(run.job_id, [])
+        return [*self._listeners, *self._everywhere, *self._of_job.get(run.job_id, ())]
 
     async def told(self, timeout_s: float = 30.0) -> None:
         """Wait until all have been told what has happened by now; one that is slow only so long."""

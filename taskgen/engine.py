@@ -27,11 +27,13 @@ UNSETTLED = 64
 class _Running:
     """A run that a target carries out.
 
+    :ivar target: its name.
     :ivar worker: what serves the target.
     :ivar stopped: why the run is being stopped; empty if it is not.
     """
 
     run: Run
+    target: str
     worker: asyncio.Task[object]
     stopped: str = ""
 
@@ -120,6 +122,11 @@ class Engine:
         rests = {name: breaker.rest_s(now) for name, breaker in self._breakers.items()}
         return {name: rest_s for name, rest_s in rests.items() if rest_s}
 
+    def target_of(self, run_id: str) -> str | None:
+        """The target that carries out a run now; ``None``: none does."""
+        running = self._running.get(run_id)
+        return running.target if running else None
+
     async def stop_job(self, job_id: str, reason: str) -> None:
         """End the runs of a job that are being carried out, and wait for that.
 
@@ -178,7 +185,7 @@ class Engine:
 
         worker = asyncio.current_task()
         assert worker is not None
-        running = self._running[run.id] = _Running(run, worker)
+        running = self._running[run.id] = _Running(run, target.name, worker)
         for handler in handlers:
             handler.on_start(run)
         try:

@@ -83,6 +83,7 @@ LAYERS = {
     "taskgen.wire": 3,
     # what is made of them
     "taskgen.audience": 4,
+    "taskgen.bulletin": 4,
     "taskgen.distributor": 4,
     "taskgen.board": 4,
     "taskgen.engine": 4,
