@@ -12,58 +12,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
-from taskgen.addresses import Addresses
 from taskgen.audience import Audience
-from taskgen.binaries import Binaries
-from taskgen.board import BoardKind
 from taskgen.engine import Engine
-from taskgen.errors import TaskgenError
+from taskgen.errors import ConfigError, TaskgenError
 from taskgen.events.handler import EventHandler
-from taskgen.fitting import Place, fitted
-from taskgen.host.waiting import finish
+from taskgen.fitting import fitted
+from taskgen.host.waiting import finish, in_thread
 from taskgen.hosts import HostPool
-from taskgen.interfaces import Run
-from taskgen.local import FleetPlan, LocalFleet, local_fleet
+from taskgen.local import LocalFleet, local_fleet
 from taskgen.pool import Pool
-from taskgen.profiles import Profile, load_profile
+from taskgen.pool_keeper import PoolKeeper
+from taskgen.problems import Problems
 from taskgen.queue import Attempt, JobInfo, JobQueue, JobSpec, new_job_id
 from taskgen.queue.values import ENDED
-from taskgen.settings import Settings
+from taskgen.retelling import retell
+from taskgen.service_plan import Plan
 from taskgen.status import Status, look
 from taskgen.waiting import first_of
+from taskgen.wishes import Wishes
 
 log = logging.getLogger(__name__)
 
+__all__ = ["Plan", "Service", "service"]
+
 #: Results that are fetched at once.
 PAGE = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a service is to work with.
-
-    :ivar machines: what it launches on this host; ``None``: nothing.
-    :ivar hosts: where it looks for boards; ``None``: nowhere.
-    :ivar host_profile: what those are; decides which binaries fit them.
-    :ivar binaries: the user's directories of task binaries.
-    :ivar queue: file of the queue; ``None``: it ends with the process.
-    :ivar max_machines: machines at most.
-    """
-
-    machines: FleetPlan | None = None
-    hosts: Addresses | None = None
-    host_profile: Profile | None = None
-    binaries: tuple[Path, ...] = ()
-    queue: Path | None = None
-    max_machines: int = field(default_factory=lambda: os.cpu_count() or 1)
-    settings: Settings = field(default_factory=Settings)
 
 
 class Service:
@@ -78,16 +57,22 @@ class Service:
         machines: Pool | None,
         hosts: HostPool | None,
         fleet: LocalFleet | None,
+        problems: Problems,
     ) -> None:
         self.plan = plan
         self.queue = queue
         self.engine = engine
         self.machines = machines
         self.hosts = hosts
-        self.failure: TaskgenError | None = None  #: why nothing works any more
-        self._fleet = fleet
-        self._failed = asyncio.Event()
-        self._works: list[asyncio.Task[None]] = []
+        self.fleet = fleet
+        self.problems = problems
+        self.wishes = Wishes(paused=plan.paused)
+        self.keeps_machines = False  #: whether they are left running at the end
+        pools = {"machines": machines, "hosts": hosts}
+        self.keeper = PoolKeeper(
+            {name: pool for name, pool in pools.items() if pool}, problems, lasting=plan.lasting
+        )
+        self._wishing = asyncio.Lock()
 
     async def add_job(self, spec: JobSpec, handlers: Sequence[EventHandler] = ()) -> str:
         """Queue a job, after all has been checked that can be.
@@ -97,7 +82,7 @@ class Service:
         :raises TaskgenError: what ended the work, if something did.
         """
         self._check()
-        spec = fitted(spec, self._places)
+        spec = fitted(spec, self.plan.places)
         job_id = new_job_id()
         for handler in handlers:
             self.engine.audience.add(job_id, handler)
@@ -107,37 +92,9 @@ class Service:
     async def add_handler(self, job_id: str, handler: EventHandler) -> None:
         """Tell a handler all that is kept of a job, and then what becomes of the rest.
 
-        So that nothing is missed after a crash, something may be told twice: run ids tell.
-
         :raises UnknownJobError: if there is no such job.
         """
-        info = await self.queue.job(job_id)
-        dispatcher = self.engine.audience.add(job_id, handler)
-        number = 0
-        async for run in self.queue.result_runs(job_id):
-            dispatcher.on_finish(run)
-            number += 1
-            if number % PAGE == 0:
-                await self.engine.audience.told()  # a long past must not crowd out the present
-        after = -1
-        while positions := await self.queue.bad(job_id, after=after):
-            for position in positions:
-                attempts = await self.queue.attempts_at(job_id, position)
-                run = await self._as_run(info, attempts[-1])
-                dispatcher.on_bad(run, [attempt.outcome for attempt in attempts])
-            after = positions[-1]
-
-    async def _as_run(self, info: JobInfo, attempt: Attempt) -> Run:
-        return Run(
-            id=attempt.run_id,
-            job_id=info.id,
-            variant=await self.queue.variant(info.id, attempt.position),
-            attempt=attempt.attempt,
-            settings=info.settings,
-            profile=info.profile,
-            provenance=info.provenance,
-            outcome=attempt.outcome,
-        )
+        await retell(self.queue, self.engine.audience, job_id, handler)
 
     async def wait_job(self, job_id: str) -> JobInfo:
         """Wait until a job has ended and its handlers have been told so.
@@ -145,7 +102,7 @@ class Service:
         :raises TaskgenError: what ended the work, if that comes first.
         :raises UnknownJobError: if there is no such job.
         """
-        await first_of(self.queue.wait_job(job_id), self._failed.wait())
+        await first_of(self.queue.wait_job(job_id), self.keeper.failed.wait())
         info = await self.queue.job(job_id)
         if info.state not in ENDED:
             self._check()
@@ -174,7 +131,7 @@ class Service:
         :raises TaskgenError: what ended the work, if that comes first.
         """
         while self.busy:
-            await first_of(self.queue.changed(), self._failed.wait())
+            await first_of(self.queue.changed(), self.keeper.failed.wait())
         self._check()
 
     async def stop_job(self, job_id: str, reason: str) -> None:
@@ -186,47 +143,59 @@ class Service:
         await self.engine.stop_job(job_id, reason)
         await self.engine.audience.told()
 
-    def pause(self) -> None:
-        """Let all targets go once their runs are through, and take none until :meth:`resume`."""
-        for pool in (self.machines, self.hosts):
-            if pool:
-                pool.pause()
+    async def change_fleet(
+        self, *, max_machines: int | None = None, paused: bool | None = None
+    ) -> None:
+        """Change the fleet while it works, for as long as its queue lives. ``None``: as it is.
+
+        :param max_machines: launch so many machines at most. More than fit is kept as a wish.
+        :param paused: begin no run, and launch no machine, until it is set to false again.
+        :raises ConfigError: if no machines are launched here.
+        :raises HostError: if it cannot be kept; nothing was changed then.
+        """
+        if max_machines is not None and self.machines is None:
+            raise ConfigError("no machines are launched here, only hosts are driven")
+        async with self._wishing:
+            wishes = self.wishes
+            if max_machines is not None:
+                wishes = replace(wishes, max_machines=max_machines)
+            if paused is not None:
+                wishes = replace(wishes, paused=paused)
+            await in_thread(None, self.plan.keep_wishes, wishes)
+            self.wishes = wishes
+        if max_machines is not None and self.machines is not None:
+            self.machines.limit = max_machines
+        self.queue.paused = wishes.paused
+        self.keeper.retry()
 
     def resume(self) -> None:
         """Take targets again as there is work for them, also after boots that kept failing."""
         for pool in (self.machines, self.hosts):
             if pool:
                 pool.resume()
-        if self.failure:
-            self.failure = None
-            self._failed.clear()
-            self.begin()
+        self.keeper.retry()
 
-    def begin(self) -> None:
-        """Let the pools work, each in a task of its own."""
-        self._works = [
-            asyncio.create_task(self._work(pool), name=type(pool).__name__)
-            for pool in (self.machines, self.hosts)
-            if pool
-        ]
+    async def drain(self, timeout_s: float, *, keep_machines: bool = False) -> None:
+        """Begin nothing more, and let all targets go once their runs are through.
+
+        :param timeout_s: how long that may take; what is not through goes back to the queue.
+        :param keep_machines: let them run on, for the next daemon.
+        """
+        self.keeps_machines = keep_machines
+        self.engine.drain()
+        for pool in (self.machines, self.hosts):
+            if pool:
+                pool.drain()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.keeper.ended()
+        except TimeoutError:
+            log.warning("not all runs were through after %g s; they will be run again", timeout_s)
 
     async def end(self) -> None:
         """Stop all targets now; what they were doing goes back to the queue."""
-        for work in self._works:
-            work.cancel()
-        if self._works:
-            await finish(asyncio.wait(self._works))
-        for work in self._works:
-            if not work.cancelled():
-                work.result()
-
-    async def _work(self, pool: Pool | HostPool) -> None:
-        try:
-            await pool.run()
-        except TaskgenError as error:
-            log.error("the work has ended: %s", error)
-            self.failure = error
-            self._failed.set()
+        self.queue.lose_patience()
+        await self.keeper.end()
 
     async def shut_down_machines(self) -> None:
         """Let all machines finish their runs and stop; none starts until :meth:`resume`."""
@@ -248,39 +217,55 @@ class Service:
         return self.failure is None and self.queue.backlog > 0
 
     @property
+    def failure(self) -> TaskgenError | None:
+        """Why nothing works any more."""
+        return self.keeper.failure
+
+    @property
+    def state(self) -> str:
+        """working, idle, paused, draining, or stopped; one word for people."""
+        if self.failure or any(problem.fatal for problem in self.problems.current):
+            return "stopped"
+        if self.engine.draining:
+            return "draining"
+        if self.queue.paused:
+            return "paused"
+        return "working" if self.busy else "idle"
+
+    @property
     def status(self) -> Status:
         """How things stand."""
-        held = self._fleet.network.network.slots if self._fleet else 0
+        held = self.fleet.network.network.slots if self.fleet else 0
         return look(self.engine, self.machines, self.hosts, slots=held, failure=self.failure)
 
     def _check(self) -> None:
         if self.failure:
             raise self.failure
 
-    @property
-    def _places(self) -> list[Place]:
-        places = []
-        if self.hosts:
-            kind = self.hosts.kind
-            places.append(Place(kind.profile, kind.binaries, launched=False))
-        if self.plan.machines:
-            fleet = self.plan.machines
-            places.append(Place(fleet.profile, fleet.task_binaries(), launched=True))
-        return places
-
 
 @asynccontextmanager
-async def service(plan: Plan) -> AsyncIterator[Service]:
+async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator[Service]:
     """A service while in the block. Leaving it stops everything; a queue with a file goes on next
     time.
 
+    :param problems: told what is not as it should be, as long as it is so.
     :raises SetupError: if the host or the plan does not allow it; nothing is left then.
     """
+    problems = problems or Problems()
+    made: Service | None = None
     async with AsyncExitStack() as stack:
-        fleet = (
-            await stack.enter_async_context(local_fleet(plan.machines)) if plan.machines else None
-        )
-        queue = await stack.enter_async_context(JobQueue.open(plan.queue))
+        fleet = None
+        if plan.machines:
+            fleet = await stack.enter_async_context(
+                local_fleet(
+                    plan.machines,
+                    problems=problems,
+                    keep=lambda: made is not None and made.keeps_machines,
+                )
+            )
+        on_stall = partial(_stalled, problems) if plan.lasting else None
+        queue = await stack.enter_async_context(JobQueue.open(plan.queue, on_stall=on_stall))
+        queue.paused = plan.paused
         if plan.settings.results.days:
             await queue.prune(time.time() - plan.settings.results.days * 86_400)
         engine = Engine(queue, Audience(), idle_s=plan.settings.fleet.idle_timeout_s)
@@ -289,26 +274,30 @@ async def service(plan: Plan) -> AsyncIterator[Service]:
             fleet.pool(engine, queue, limit=plan.max_machines, standing=True) if fleet else None
         )
         hosts = (
-            HostPool(plan.hosts, engine.serve, queue, _board_kind(plan), standing=True)
+            HostPool(plan.hosts, engine.serve, queue, plan.board_kind(), standing=True)
             if plan.hosts is not None
             else None
         )
-        made = Service(plan, queue, engine, machines=machines, hosts=hosts, fleet=fleet)
+        made = Service(
+            plan, queue, engine, machines=machines, hosts=hosts, fleet=fleet, problems=problems
+        )
         stack.push_async_callback(made.end)
-        made.begin()
+        made.keeper.begin()
         yield made
+
+
+def _stalled(problems: Problems, reason: str | None) -> None:
+    """Tell people that the queue waits for a disk, or does so no more."""
+    if reason is None:
+        problems.clear("queue")
+        return
+    problems.report(
+        "queue",
+        f"nothing can be kept: {reason}",
+        hint="make room on the disk; the work goes on by itself, and nothing is lost",
+        fatal=True,
+    )
 
 
 async def _close(engine: Engine) -> None:
     await finish(engine.close())
-
-
-def _board_kind(plan: Plan) -> BoardKind:
-    profile = plan.host_profile or load_profile(plan.settings.fleet.profile)
-    own = (profile.binaries,) if profile.binaries else ()
-    return BoardKind(
-        profile=profile,
-        binaries=Binaries((*own, *plan.binaries), profile.architecture),
-        settings=plan.settings.hosts,
-        reset=plan.settings.run.reset,
-    )

@@ -80,6 +80,7 @@ LAYERS = {
     "taskgen.session": 3,
     "taskgen.session_manager": 3,
     "taskgen.testing": 3,
+    "taskgen.wishes": 3,
     "taskgen.wire": 3,
     # what is made of them
     "taskgen.audience": 4,
@@ -94,7 +95,10 @@ LAYERS = {
     "taskgen.local": 4,
     "taskgen.machine": 4,
     "taskgen.pool": 4,
+    "taskgen.pool_keeper": 4,
+    "taskgen.retelling": 4,
     "taskgen.service": 4,
+    "taskgen.service_plan": 4,
     "taskgen.status": 4,
     # the faces
     "taskgen.cli": 5,
