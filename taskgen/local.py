@@ -148,7 +148,7 @@ async def local_fleet(
         plan.name or chosen or name, kind=plan.kind, namespace=name if chosen is None else chosen
     )
     try:
-        async with fleet_network(network, directory, log.warning) as made:
+        async with fleet_network(network, directory, problems, keep=keep) as made:
             yield LocalFleet(plan, kind, made, directory)
     finally:
         directory.close()

@@ -1,4 +1,4 @@
-"""The fleet's bridge, and the taps that join machines to it. All of it happens in the namespace.
+"""How a bridge is made, and taps that join machines to it. All of it in the namespace's thread.
 
 Taps are not persistent: they live as long as a descriptor of theirs, so as long as their QEMU.
 """
@@ -11,8 +11,7 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -20,9 +19,7 @@ from pathlib import Path
 from pyroute2 import IPRoute, NetlinkError
 
 from taskgen.errors import HostError, MissingToolError, NamespaceBusyError, SubnetInUseError
-from taskgen.host.netns import Namespace
-from taskgen.host.waiting import finish
-from taskgen.slots import Network, Slot
+from taskgen.slots import Network
 
 _TUNSETIFF = 0x400454CA  # linux/if_tun.h
 _IFF_TAP = 0x0002
@@ -55,32 +52,6 @@ class Tap:
         self.close()
 
 
-@asynccontextmanager
-async def bridge(network: Network, namespace: Namespace, *, mark: str) -> AsyncIterator[None]:
-    """The network's bridge, up, with its address, while in the block.
-
-    :param mark: the bridge's alias, which says whose it is.
-    :raises SubnetInUseError: if the subnet meets an address or a route of the host's namespace.
-    :raises NamespaceBusyError: if there is a device of the bridge's name.
-    """
-    await namespace.run(
-        _make_bridge, network, mark, namespace.is_host, undo=lambda _: delete_bridges(mark)
-    )
-    try:
-        yield
-    finally:
-        await finish(namespace.run(delete_bridges, mark))
-
-
-async def open_tap(network: Network, namespace: Namespace, slot: Slot) -> Tap:
-    """Make the slot's tap and join it to the bridge.
-
-    :raises NamespaceBusyError: if there is a device of that name.
-    :raises HostError: if the kernel refuses.
-    """
-    return await namespace.run(_open_tap, network, slot.tap, undo=Tap.close)
-
-
 def delete_bridges(mark: str) -> list[str]:
     """Delete the bridges that bear the mark; their names. In the namespace's thread."""
     deleted = []
@@ -102,7 +73,13 @@ def _name_at_birth(mark: str) -> str:
     return "tgen" + hashlib.sha256(mark.encode()).hexdigest()[:11]
 
 
-def _make_bridge(network: Network, mark: str, is_host: bool) -> None:
+def make_bridge(network: Network, mark: str, is_host: bool) -> int:
+    """Make the network's bridge, up, with its address, marked as ours; its index.
+
+    :raises SubnetInUseError: if the subnet meets an address or a route of the host's namespace.
+    :raises NamespaceBusyError: if there is a device of the bridge's name.
+    :raises HostError: if the kernel refuses.
+    """
     with IPRoute() as ipr:
         if is_host:
             _refuse_used_subnet(ipr, network)
@@ -119,16 +96,18 @@ def _make_bridge(network: Network, mark: str, is_host: bool) -> None:
             )
             index = socket.if_nametoindex(_name_at_birth(mark))
             ipr.link("set", index=index, ifalias=mark)
-            _set_up_bridge(ipr, index, network)
+            _name_bridge(ipr, index, network)
+            set_up_bridge(ipr, index, network)
         except NetlinkError as error:
             delete_bridges(mark)
             raise HostError(f"bridge {network.bridge}: cannot be made: {error}") from error
         except BaseException:
             delete_bridges(mark)
             raise
+    return index
 
 
-def _set_up_bridge(ipr: IPRoute, index: int, network: Network) -> None:
+def _name_bridge(ipr: IPRoute, index: int, network: Network) -> None:
     try:
         ipr.link("set", index=index, ifname=network.bridge)
     except NetlinkError as error:
@@ -138,9 +117,13 @@ def _set_up_bridge(ipr: IPRoute, index: int, network: Network) -> None:
             f"there is a network device {network.bridge!r} already",
             hint="choose another name for 'bridge' in network.toml, or see taskgen down",
         ) from error
+
+
+def set_up_bridge(ipr: IPRoute, index: int, network: Network) -> None:
+    """Give the bridge its address and set it up; what is so already stays."""
     _quieten(network.bridge)
     ipr.addr(
-        "add",
+        "replace",
         index=index,
         address=str(network.bridge_address),
         prefixlen=network.subnet.prefixlen,
@@ -149,7 +132,25 @@ def _set_up_bridge(ipr: IPRoute, index: int, network: Network) -> None:
     _sysctl(f"ipv4/neigh/{network.bridge}/retrans_time_ms", str(_ARP_RETRY_MS))
 
 
-def _open_tap(network: Network, name: str) -> Tap:
+def join(network: Network, tap_index: int, bridge_index: int) -> None:
+    """Join a tap to the bridge, and set it up.
+
+    :raises NetlinkError: if the kernel refuses.
+    """
+    with IPRoute() as ipr:
+        ipr.link("set", index=tap_index, master=bridge_index)
+        if network.isolate:
+            ipr.brport("set", index=tap_index, isolated=1)
+        ipr.link("set", index=tap_index, state="up")
+
+
+def new_tap(network: Network, name: str) -> Tap:
+    """Make a tap and join it to the network's bridge.
+
+    :raises MissingToolError: if this host has no taps.
+    :raises NamespaceBusyError: if there is a device of that name.
+    :raises HostError: if the kernel refuses.
+    """
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -160,12 +161,7 @@ def _open_tap(network: Network, name: str) -> Tap:
         flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR | _IFF_TUN_EXCL
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode("ascii"), flags))
         _quieten(name)
-        with IPRoute() as ipr:
-            index = socket.if_nametoindex(name)
-            ipr.link("set", index=index, master=_bridge_index(network, name))
-            if network.isolate:
-                ipr.brport("set", index=index, isolated=1)
-            ipr.link("set", index=index, state="up")
+        join(network, socket.if_nametoindex(name), _bridge_index(network, name))
     except OSError as error:
         os.close(fd)
         if error.errno == errno.EBUSY:

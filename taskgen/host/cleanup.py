@@ -138,7 +138,6 @@ def _remove_network(record: FleetRecord) -> list[str]:
     if netns.owner_mark(name) == record.mark:
         netns.delete(name)
         return [f"network namespace {name}"]
-    if netns.is_unfinished(name):
-        (netns.DIRECTORY / name).unlink(missing_ok=True)
+    if netns.remove_unfinished(name):
         return [f"unfinished network namespace {name}"]
     return []

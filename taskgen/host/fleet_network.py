@@ -1,4 +1,9 @@
-"""The network of one fleet: namespace, bridge, DHCP server and leases, made together."""
+"""The network of one fleet: namespace, bridge, DHCP server and leases, made together.
+
+Those of a dead daemon are adopted, and what is missing of them is made. While the engine lives
+all of it is watched and mended, and what was wrong is reported to
+:class:`~taskgen.problems.Problems`: ``bridge``, ``dhcp``, ``leases``.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from taskgen.errors import PrivilegeError
-from taskgen.host.bridge import Tap, bridge, open_tap
+from taskgen.host import netns
+from taskgen.host.bridge import Tap
 from taskgen.host.connect import connect
 from taskgen.host.dhcp import DhcpServer, dhcp_server
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.leases import Lease, Leases, watch_leases
+from taskgen.host.link_keeper import LinkKeeper, fleet_links
 from taskgen.host.netns import Namespace
+from taskgen.host.waiting import finish
+from taskgen.problems import Problems
 from taskgen.slots import Network, Slot
+
+#: What is reported of the lease file.
+LEASES_PROBLEM = "leases"
 
 
 class FleetNetwork:
@@ -26,6 +38,8 @@ class FleetNetwork:
         network: Network,
         namespace: Namespace,
         inotify: Inotify,
+        *,
+        links: LinkKeeper,
         dhcp: DhcpServer,
         leases: Leases,
     ) -> None:
@@ -34,18 +48,43 @@ class FleetNetwork:
         self.inotify = inotify
         self.dhcp = dhcp
         self.leases = leases
+        self._links = links
 
     async def open_tap(self, slot: Slot) -> Tap:
         """The slot's tap, joined to the bridge. What its last machine had as a lease is forgotten.
 
         :raises HostError: if it cannot be made, or is in use.
         """
-        tap = await open_tap(self.network, self.namespace, slot)
+        tap = await self._links.open_tap(slot)
         self.leases.forget(slot.mac)
         return tap
 
+    async def adopt_tap(self, slot: Slot, pid: int) -> bool:
+        """Take over the slot's tap, which the QEMU ``pid`` has; the machine's lease counts.
+
+        :returns: whether it is there and joined to the bridge; else nobody can reach the machine.
+        """
+        return await self._links.adopt_tap(slot, pid)
+
+    def let_tap_go(self, slot: Slot) -> None:
+        """The slot's machine is about to end: that its tap goes then is nobody's concern.
+
+        May be called again, and for a slot that has no tap.
+        """
+        self._links.let_tap_go(slot)
+
+    def on_tap_gone(self, callback: Callable[[str], object]) -> None:
+        """Call ``callback`` with the name of each tap that goes though nobody let it go, once.
+
+        It must not block. A tap goes with its QEMU too, so this may come just before the news of
+        its death.
+        """
+        self._links.on_tap_gone(callback)
+
     async def wait_lease(self, slot: Slot, timeout_s: float) -> Lease:
         """The lease that the machine of the slot gets after its tap was opened.
+
+        After its tap was adopted: the lease that it has.
 
         :raises BootError: if it gets none within ``timeout_s``.
         """
@@ -63,25 +102,82 @@ class FleetNetwork:
 async def fleet_network(
     network: Network,
     directory: FleetDirectory,
-    on_problem: Callable[[str], object] = lambda text: None,
+    problems: Problems | None = None,
+    *,
+    keep: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[FleetNetwork]:
     """The fleet's network while in the block. The namespace is the one that its record names.
 
-    :param on_problem: called with what goes wrong later, in words.
+    Where the directory was adopted, so is the network.
+
+    :param problems: told of what goes wrong later, as long as it is so.
+    :param keep: asked when the block is left: whether all stays, for the next daemon to adopt.
     :raises PrivilegeError: if we are not root.
-    :raises NamespaceBusyError: if the namespace, or in the host's own the bridge, exists.
+    :raises NamespaceBusyError: if the namespace, or in the host's own the bridge, is another's.
     :raises SubnetInUseError: if the host uses the subnet; only in the host's own namespace.
     :raises MissingToolError: if the host lacks dnsmasq.
     :raises HostError: if anything else cannot be made.
     """
     if os.geteuid() != 0:
         raise PrivilegeError("a fleet's network needs root", hint="sudo taskgen …")
-    record = directory.record
+    problems = problems or Problems()
+    mark = directory.record.mark
     with Inotify() as inotify:
         async with (
-            await Namespace.create(record.namespace, mark=record.mark) as namespace,
-            bridge(network, namespace, mark=record.mark),
-            dhcp_server(network, namespace, directory.path, inotify, on_problem) as dhcp,
-            watch_leases(dhcp.lease_file, inotify) as leases,
+            _namespace(directory, keep) as namespace,
+            fleet_links(network, namespace, mark=mark, problems=problems, keep=keep) as links,
+            watch_leases(directory.path / "dnsmasq.leases", inotify) as leases,
+            dhcp_server(
+                network,
+                namespace,
+                inotify,
+                leases,
+                bridge_index=lambda: links.bridge_index,
+                problems=problems,
+                adopted=directory.adopted,
+                keep=keep,
+            ) as dhcp,
         ):
-            yield FleetNetwork(network, namespace, inotify, dhcp, leases)
+            _tie(network, links, leases, dhcp, problems)
+            yield FleetNetwork(network, namespace, inotify, links=links, dhcp=dhcp, leases=leases)
+
+
+def _tie(
+    network: Network, links: LinkKeeper, leases: Leases, dhcp: DhcpServer, problems: Problems
+) -> None:
+    """Have the DHCP server started again when what it has open is not the fleet's any more."""
+
+    def on_remade() -> None:
+        dhcp.restart(f"the bridge {network.bridge} was made again")
+
+    def on_lost() -> None:
+        problems.report(
+            LEASES_PROBLEM,
+            f"{leases.path} was deleted or replaced; it is written again",
+            hint="leave it to the daemon",
+        )
+        dhcp.restart("its lease file was deleted or replaced")
+
+    links.on_remade(on_remade)
+    leases.on_lost(on_lost)
+    dhcp.on_answer(lambda: problems.clear(LEASES_PROBLEM))
+    if not dhcp.is_current:  # made again while the server was being started
+        on_remade()
+
+
+@asynccontextmanager
+async def _namespace(
+    directory: FleetDirectory, keep: Callable[[], bool]
+) -> AsyncIterator[Namespace]:
+    name, mark = directory.record.namespace, directory.record.mark
+    namespace = None
+    if directory.adopted:
+        namespace = await Namespace.adopt(name, mark=mark)
+        if namespace is None:
+            netns.remove_unfinished(name)
+    if namespace is None:
+        namespace = await Namespace.create(name, mark=mark)
+    try:
+        yield namespace
+    finally:
+        await finish(namespace.close(keep=keep()))

@@ -27,8 +27,10 @@ class Change(enum.IntFlag):
 
     MODIFY = 0x2
     CLOSE_WRITE = 0x8
+    MOVED_FROM = 0x40
     MOVED_TO = 0x80
     CREATE = 0x100
+    DELETE = 0x200
     DELETE_SELF = 0x400
     MOVE_SELF = 0x800
 

@@ -7,12 +7,12 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
-from taskgen.errors import BootError
+from taskgen.errors import BootError, HostError
 from taskgen.host.inotify import Change, Inotify
 
 #: dnsmasq writes a long file in several pieces over what it was, so what is read between two of
@@ -36,6 +36,10 @@ class Lease:
     def valid(self, now: float) -> bool:
         """Whether it holds at ``now``, in seconds since the epoch."""
         return self.expires is None or self.expires > now
+
+    def line(self) -> str:
+        """It as dnsmasq's file has it, without what only the guest had said of itself."""
+        return f"{self.expires or 0} {self.mac} {self.address} * *\n"
 
 
 def parse_dnsmasq(text: str) -> dict[str, Lease]:
@@ -70,6 +74,8 @@ class Leases:
         self._forgotten: dict[str, Lease] = {}
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self._callbacks: list[Callable[[Lease], object]] = []
+        self._on_lost: list[Callable[[], object]] = []
+        self._written: Callable[[], object] = lambda: None
 
     def current(self, mac: str) -> Lease | None:
         """The machine's valid lease, if it has one."""
@@ -114,12 +120,38 @@ class Leases:
         finally:
             waiters.remove(changed)
 
+    def on_lost(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the file was deleted or replaced; it must not block.
+
+        The server goes on writing to the one that it has open, which nobody can read any more.
+        """
+        self._on_lost.append(callback)
+
+    def put_back(self) -> None:
+        """Have the file say what is known, for a server that is about to start.
+
+        A file that says nothing else already is left as it is.
+
+        :raises OSError: if it cannot be written.
+        """
+        now = time.time()
+        lines = {lease.mac: lease.line() for lease in self._known.values() if lease.valid(now)}
+        text = self._read()
+        if text is not None:
+            said = self._parse(text)
+            if len(said) == len(text.splitlines()) and said == self.all():
+                return
+        # In place: whoever watches the file goes on watching it.
+        self.path.write_text("".join(lines.values()), encoding="ascii")
+        self._written()
+
     def refresh(self) -> None:
         """Read the file again, and tell who waits."""
-        try:
-            text = self.path.read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
-            text = ""
+        if (text := self._read()) is not None:
+            self.learn(text)
+
+    def learn(self, text: str) -> None:
+        """Take the leases of a file's text, and tell who waits. What is no lease is passed over."""
         new = dict(self._parse(text))
         changed = [lease for mac, lease in new.items() if self._known.get(mac) != lease]
         # A lease that is absent now may only not have been written again yet. It stays until it
@@ -131,6 +163,21 @@ class Leases:
             for callback in self._callbacks:
                 callback(lease)
 
+    def lost(self) -> None:
+        """The file was deleted or replaced."""
+        for callback in self._on_lost:
+            callback()
+
+    def on_written(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` after :meth:`put_back` wrote the file."""
+        self._written = callback
+
+    def _read(self) -> str | None:
+        try:
+            return self.path.read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return None
+
 
 @asynccontextmanager
 async def watch_leases(
@@ -138,10 +185,14 @@ async def watch_leases(
     inotify: Inotify,
     parse: Callable[[str], Mapping[str, Lease]] = parse_dnsmasq,
 ) -> AsyncIterator[Leases]:
-    """Keep the leases of ``path`` current while in the block. The file need not exist yet."""
+    """Keep the leases of ``path`` current while in the block.
+
+    The file need not exist yet, and may be deleted and come back; its directory must stay.
+    """
     loop = asyncio.get_running_loop()
     leases = Leases(path, parse)
     pending: asyncio.TimerHandle | None = None
+    watched: os.stat_result | None = None
 
     def on_change() -> None:
         nonlocal pending
@@ -149,11 +200,40 @@ async def watch_leases(
             pending.cancel()
         pending = loop.call_later(_QUIET_S, leases.refresh)
 
+    def watch() -> bool:
+        """Watch the file that is there now; whether it is another one than before."""
+        nonlocal watched
+        found = _identity(path)
+        if found == watched or (found and watched and os.path.samestat(found, watched)):
+            return False
+        watched = found
+        file.close()
+        if found:
+            with suppress(HostError):  # gone again: its directory tells
+                file.enter_context(
+                    inotify.watch(path, Change.MODIFY | Change.CLOSE_WRITE, on_change)
+                )
+            leases.refresh()
+        return True
+
+    def on_names() -> None:
+        if watch():
+            leases.lost()
+
+    names = Change.CREATE | Change.DELETE | Change.MOVED_FROM | Change.MOVED_TO
+    leases.on_written(watch)
     os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o644))
     try:
-        with inotify.watch(path, Change.MODIFY | Change.CLOSE_WRITE, on_change):
-            leases.refresh()
+        with ExitStack() as file, inotify.watch(path.parent, names, on_names):
+            watch()
             yield leases
     finally:
         if pending:
             pending.cancel()
+
+
+def _identity(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +73,24 @@ class Namespace:
             raise
         return namespace
 
+    @classmethod
+    async def adopt(cls, name: str, *, mark: str) -> Namespace | None:
+        """Enter a namespace that a dead engine left; ``None``: there is none that bears the mark.
+
+        ``""`` stands for the caller's own.
+        """
+        if not name:
+            return await cls.create(name, mark=mark)
+        executor = ThreadPoolExecutor(1, thread_name_prefix=f"netns-{name}")
+        entered = False
+        try:
+            # Whatever the thread finds there, it never comes back: it is of no use if it is wrong.
+            entered = await in_thread(executor, _enter, name) == mark
+        finally:
+            if not entered:
+                executor.shutdown(wait=False)
+        return cls(name, executor, made=True) if entered else None
+
     async def run(
         self, function: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None
     ) -> T:
@@ -81,13 +100,13 @@ class Namespace:
         """
         return await in_thread(self._executor, function, *args, undo=undo)
 
-    async def close(self) -> None:
-        """Delete the namespace's name and end the thread.
+    async def close(self, *, keep: bool = False) -> None:
+        """Delete the namespace's name, unless it is to be kept, and end the thread.
 
         The kernel deletes the namespace and all in it when its last process and socket are gone.
         """
         try:
-            if self._made:
+            if self._made and not keep:
                 await in_thread(self._executor, delete, self.name)
         finally:
             self._executor.shutdown(wait=False)
@@ -116,22 +135,33 @@ def is_unfinished(name: str) -> bool:
 def owner_mark(name: str) -> str | None:
     """The mark of a named namespace; ``None``: it has none, or there is no such namespace."""
 
-    def look() -> str | None:
-        pyroute2_netns.setns(str(DIRECTORY / name), flags=0)
-        with IPRoute() as ipr:
-            alias: str | None = ipr.link("get", index=1)[0].get_attr("IFLA_IFALIAS")
-        return alias
-
     with ThreadPoolExecutor(1) as executor:  # a thread of its own: it never comes back from there
-        try:
-            return executor.submit(look).result()
-        except OSError:
-            return None
+        return executor.submit(_enter, name).result()
 
 
 def delete(name: str) -> None:
-    """Take a namespace's name away."""
-    pyroute2_netns.remove(str(DIRECTORY / name))
+    """Take a namespace's name away; nothing happens if somebody has done so."""
+    with suppress(FileNotFoundError):
+        pyroute2_netns.remove(str(DIRECTORY / name))
+
+
+def remove_unfinished(name: str) -> bool:
+    """Remove a name that is no namespace, because its maker died in the middle; if it is so."""
+    if not is_unfinished(name):
+        return False
+    (DIRECTORY / name).unlink(missing_ok=True)
+    return True
+
+
+def _enter(name: str) -> str | None:
+    """Put the calling thread into a namespace; its mark. ``None``: none, or no such namespace."""
+    try:
+        pyroute2_netns.setns(str(DIRECTORY / name), flags=0)
+    except OSError:
+        return None
+    with IPRoute() as ipr:
+        alias: str | None = ipr.link("get", index=1)[0].get_attr("IFLA_IFALIAS")
+    return alias
 
 
 def _make(name: str, mark: str) -> None:

@@ -10,9 +10,10 @@ from pyroute2 import IPRoute
 
 from taskgen import assets
 from taskgen.host import netns
-from taskgen.host.bridge import _name_at_birth, bridge
+from taskgen.host.bridge import _name_at_birth
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
+from taskgen.host.link_keeper import fleet_links
 from taskgen.host.netns import Namespace
 from taskgen.host.records import Kind, run_root
 from taskgen.profiles import load_profile
@@ -36,7 +37,7 @@ async def main(stage, name, kind, namespace):
             await Namespace.create(namespace, mark=mark)
         elif stage == "bridge":
             inside = await Namespace.create(namespace, mark=mark)
-            await stack.enter_async_context(bridge(network, inside, mark=mark))
+            await stack.enter_async_context(fleet_links(network, inside, mark=mark))
         elif stage == "newborn bridge":
             await asyncio.to_thread(bear_bridge, mark)
         elif stage in ("network", "machines"):

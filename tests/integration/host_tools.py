@@ -31,11 +31,11 @@ async def fleet_directory(namespace=None, kind=Kind.EMBEDDED):
 
 
 @asynccontextmanager
-async def fleet(network, namespace=None, on_problem=lambda text: None):
+async def fleet(network, namespace=None, problems=None):
     """A fleet's directory and network."""
     async with (
         fleet_directory(namespace) as directory,
-        fleet_network(network, directory, on_problem) as net,
+        fleet_network(network, directory, problems) as net,
     ):
         yield directory, net
 

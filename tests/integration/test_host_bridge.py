@@ -10,7 +10,8 @@ from host_tools import fleet, read_frame, write_frame
 from pyroute2 import IPRoute
 
 from taskgen.errors import HostError, NamespaceBusyError, SubnetInUseError
-from taskgen.host.bridge import bridge, open_tap
+from taskgen.host.bridge import new_tap
+from taskgen.host.link_keeper import fleet_links
 from taskgen.host.netns import Namespace
 from taskgen.slots import Network
 
@@ -29,9 +30,9 @@ def addresses():
 async def bridged(network, name="inside"):
     async with (
         await Namespace.create(name, mark="mark") as namespace,
-        bridge(network, namespace, mark="mark"),
+        fleet_links(network, namespace, mark="mark") as keeper,
     ):
-        yield namespace
+        yield namespace, keeper
 
 
 def changed(network, **values):
@@ -42,12 +43,12 @@ def changed(network, **values):
 
 def test_bridge_and_taps(network):
     async def main():
-        async with bridged(network) as namespace:
+        async with bridged(network) as (namespace, keeper):
             found = (await namespace.run(links))["br0"]
             assert found.get_attr("IFLA_ADDRESS") == "0a:06:00:00:00:fe"
             assert found["state"] == "up"
             assert "10.200.45.254/24" in await namespace.run(addresses)
-            with await open_tap(network, namespace, network.slot(7)) as tap:
+            with await keeper.open_tap(network.slot(7)) as tap:
                 port = (await namespace.run(links))["taskgen7"]
                 assert tap.name == "taskgen7"
                 assert port["state"] == "up"
@@ -56,9 +57,9 @@ def test_bridge_and_taps(network):
                 now = (await namespace.run(links))["br0"]
                 assert now.get_attr("IFLA_ADDRESS") == "0a:06:00:00:00:fe"
                 with pytest.raises(NamespaceBusyError, match="'taskgen7' already"):
-                    await open_tap(network, namespace, network.slot(7))
+                    await keeper.open_tap(network.slot(7))
             assert "taskgen7" not in await namespace.run(links)
-            with await open_tap(network, namespace, network.slot(7)):
+            with await keeper.open_tap(network.slot(7)):
                 pass
 
     asyncio.run(main())
@@ -71,10 +72,10 @@ def test_guests_reach_each_other_only_where_that_is_wanted(network, isolate):
     last = b"\xff" * 6 + b"\x0a\x06\0\0\0\xfe" + b"\x88\xb5last" + bytes(50)
 
     async def main():
-        async with bridged(network) as namespace:
+        async with bridged(network) as (namespace, keeper):
             with (
-                await open_tap(network, namespace, network.slot(1)) as one,
-                await open_tap(network, namespace, network.slot(2)) as two,
+                await keeper.open_tap(network.slot(1)) as one,
+                await keeper.open_tap(network.slot(2)) as two,
             ):
 
                 def say_last():
@@ -105,7 +106,7 @@ def test_tap_without_bridge(network):
     async def main():
         async with await Namespace.create("inside", mark="m") as namespace:
             with pytest.raises(HostError, match="the bridge br0 is gone"):
-                await open_tap(network, namespace, network.slot(1))
+                await namespace.run(new_tap, network, "taskgen1")
             assert "taskgen1" not in await namespace.run(links)
 
     asyncio.run(main())
@@ -164,9 +165,9 @@ def test_own_namespaces_do_not_meet(network):
     """The same subnet thrice: the host's, and those of two fleets."""
 
     async def main():
-        async with bridged(network, "one") as one, bridged(network, "two") as two:
-            for namespace in (one, two):
-                with await open_tap(network, namespace, network.slot(1)):
+        async with bridged(network, "one") as (_, one), bridged(network, "two") as (_, two):
+            for keeper in (one, two):
+                with await keeper.open_tap(network.slot(1)):
                     pass
 
     with device("theirs", address="10.200.45.254"):

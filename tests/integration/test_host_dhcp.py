@@ -10,6 +10,7 @@ from host_tools import dhcp_exchange, fleet
 
 from taskgen.errors import BootError, HostError
 from taskgen.host import dhcp
+from taskgen.problems import Problems
 
 
 def test_each_slot_gets_its_address_by_its_mac_alone(network):
@@ -61,16 +62,20 @@ def test_a_slots_next_machine_waits_for_a_lease_of_its_own(network):
 
 def test_a_killed_server_is_started_again_and_remembers(network):
     async def main():
-        problems = asyncio.Queue()
+        problems, told = Problems(), asyncio.Queue()
+        problems.on_change(lambda key, problem: told.put_nowait((key, problem)))
         slot = network.slot(1)
-        async with fleet(network, on_problem=problems.put_nowait) as (_, net):
+        async with fleet(network, problems=problems) as (_, net):
             with await net.open_tap(slot) as tap:
                 assert await dhcp_exchange(tap, slot.mac)
                 first = await net.wait_lease(slot, 60)
                 old = net.dhcp.process
                 os.kill(old.pid, signal.SIGKILL)
                 async with asyncio.timeout(60):
-                    assert "killed by SIGKILL" in await problems.get()
+                    key, problem = await told.get()
+                    assert key == "dhcp"
+                    assert "killed by SIGKILL" in problem.text
+                    assert await told.get() == ("dhcp", None)
                 # The new one's socket queues what comes while it starts, the gap loses it: as a
                 # guest does, ask again.
                 for _ in range(10):
@@ -85,8 +90,8 @@ def test_a_killed_server_is_started_again_and_remembers(network):
 def test_a_server_that_cannot_start_says_why(network, monkeypatch):
     good = dhcp.dnsmasq_config
 
-    def bad(network, directory):
-        return good(network, directory) + "no-such-option\n"
+    def bad(*about):
+        return good(*about) + "no-such-option\n"
 
     monkeypatch.setattr(dhcp, "dnsmasq_config", bad)
 

@@ -1,0 +1,187 @@
+"""The fleet's links as they should be: the bridge, and the taps of its machines on it.
+
+All of it happens in the namespace's thread, one call after another, so that nothing is looked at
+while it is being made.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute, NetlinkError
+
+from taskgen.errors import HostError
+from taskgen.host.bridge import Tap, delete_bridges, join, make_bridge, new_tap, set_up_bridge
+from taskgen.slots import Network
+
+_IFF_UP = 0x1  # linux/if.h
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is not as it should be.
+
+    :ivar wrong: a line for people for each thing that can be mended.
+    :ivar gone: names of taps that nobody let go; told once.
+    """
+
+    wrong: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class Links:
+    """The bridge and the taps of one fleet. All methods that block are for its thread.
+
+    :param mark: the bridge's alias, which says whose it is.
+    :param is_host: the namespace is the host's own, where others have links too.
+    """
+
+    def __init__(self, network: Network, mark: str, *, is_host: bool) -> None:
+        self.network = network
+        self.bridge_index = 0  #: 0: there is none yet
+        self._mark = mark
+        self._is_host = is_host
+        self._taps: dict[int, str] = {}
+
+    def concerns(self, index: int) -> bool:
+        """Whether a link is one of ours. May be called from anywhere."""
+        return index == self.bridge_index or index in self._taps
+
+    def look(self) -> Findings:
+        """Find out what is not as it should be."""
+        with IPRoute() as ipr:
+            links = _links(ipr)
+            gone = [i for i in tuple(self._taps) if i not in links]
+            names = tuple(name for i in gone if (name := self._taps.pop(i, None)))
+            return Findings(tuple(self._wrong(ipr, links)), names)
+
+    def mend(self) -> bool:
+        """Make all as it should be; nothing is changed that is so.
+
+        :returns: whether the bridge had to be made.
+        :raises SubnetInUseError: if the subnet meets one of the host's own namespace.
+        :raises NamespaceBusyError: if somebody else has a device of the bridge's name.
+        :raises HostError: if the kernel refuses.
+        """
+        made = False
+        with IPRoute() as ipr:
+            links = _links(ipr)
+            bridge = self._bridge(links)
+            if bridge is None:
+                delete_bridges(self._mark)  # one that somebody renamed, or that was never finished
+                self.bridge_index = make_bridge(self.network, self._mark, self._is_host)
+                made = True
+            else:
+                self.bridge_index = bridge["index"]
+                self._mend_bridge(ipr, links)
+            for index, name in tuple(self._taps.items()):
+                if index in links and (made or not self._is_port(links[index])):
+                    self._join(index, name)
+        return made
+
+    def open_tap(self, name: str) -> Tap:
+        """Make a tap and join it to the bridge.
+
+        :raises NamespaceBusyError: if there is a device of that name.
+        :raises HostError: if the kernel refuses.
+        """
+        tap = new_tap(self.network, name)
+        self._taps[socket.if_nametoindex(name)] = name
+        return tap
+
+    def adopt_tap(self, name: str, pid: int) -> bool:
+        """Take over the tap that the process ``pid`` has, if it is there."""
+        with IPRoute() as ipr:
+            links = _links(ipr)
+        found = [i for i, link in links.items() if link.get_attr("IFLA_IFNAME") == name]
+        if not found or name not in taps_of(pid):
+            return False
+        self._taps[found[0]] = name
+        if not self._is_port(links[found[0]]):
+            with suppress(HostError):  # the bridge has just gone too: both will be mended
+                self._join(found[0], name)
+        return True
+
+    def let_tap_go(self, name: str) -> None:
+        """Nobody needs the tap any more. May be called from anywhere, and again."""
+        for index in [i for i, n in tuple(self._taps.items()) if n == name]:
+            self._taps.pop(index, None)
+
+    def delete(self) -> None:
+        """Delete the bridge."""
+        delete_bridges(self._mark)
+        self.bridge_index = 0
+
+    def _bridge(self, links: Mapping[int, Any]) -> Any | None:
+        """Our bridge: it bears our mark, or is the one that we know, and has the right name."""
+        for index, link in links.items():
+            ours = link.get_attr("IFLA_IFALIAS") == self._mark or index == self.bridge_index
+            if ours and link.get_attr("IFLA_IFNAME") == self.network.bridge:
+                return link
+        return None
+
+    def _wrong(self, ipr: IPRoute, links: Mapping[int, Any]) -> list[str]:
+        name, bridge = self.network.bridge, self._bridge(links)
+        if bridge is None:
+            return [f"the bridge {name} was deleted"]
+        wrong = []
+        if not bridge["flags"] & _IFF_UP:
+            wrong.append(f"the bridge {name} was set down")
+        if bridge.get_attr("IFLA_IFALIAS") != self._mark:
+            wrong.append(f"the bridge {name} has lost its alias")
+        if not self._has_address(ipr, bridge["index"]):
+            wrong.append(f"the bridge {name} has lost its address")
+        for index, tap in tuple(self._taps.items()):
+            if index in links and not self._is_port(links[index]):
+                wrong.append(f"the tap {tap} was taken off the bridge {name}, or set down")
+        return wrong
+
+    def _mend_bridge(self, ipr: IPRoute, links: Mapping[int, Any]) -> None:
+        bridge = links[self.bridge_index]
+        try:
+            if bridge.get_attr("IFLA_IFALIAS") != self._mark:
+                ipr.link("set", index=self.bridge_index, ifalias=self._mark)
+            if not bridge["flags"] & _IFF_UP or not self._has_address(ipr, self.bridge_index):
+                set_up_bridge(ipr, self.bridge_index, self.network)
+        except NetlinkError as error:
+            raise HostError(f"bridge {self.network.bridge}: cannot be mended: {error}") from error
+
+    def _has_address(self, ipr: IPRoute, index: int) -> bool:
+        return any(
+            a.get_attr("IFA_ADDRESS") == str(self.network.bridge_address)
+            for a in ipr.get_addr(family=socket.AF_INET, index=index)
+        )
+
+    def _is_port(self, link: Any) -> bool:
+        return link.get_attr("IFLA_MASTER") == self.bridge_index and bool(link["flags"] & _IFF_UP)
+
+    def _join(self, index: int, name: str) -> None:
+        try:
+            join(self.network, index, self.bridge_index)
+        except NetlinkError as error:
+            with suppress(OSError):
+                socket.if_indextoname(index)  # else it has gone meanwhile, and the next look tells
+                raise HostError(
+                    f"tap {name}: cannot join {self.network.bridge}: {error}"
+                ) from error
+
+
+def taps_of(pid: int) -> set[str]:
+    """The taps that a process has open."""
+    found = set()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for line in entry.read_text(encoding="utf-8", errors="replace").splitlines():
+                    if line.startswith("iff:"):
+                        found.add(line.removeprefix("iff:").strip())
+    return found
+
+
+def _links(ipr: IPRoute) -> dict[int, Any]:
+    return {link["index"]: link for link in ipr.get_links()}
