@@ -38,7 +38,7 @@ class Audience:
     def __init__(self, everywhere: Iterable[EventHandler] = ()) -> None:
         self._dispatchers: dict[int, Dispatcher] = {}  # by identity of the handler
         self._of_job: dict[str, list[Dispatcher]] = {}
-        self._everywhere = [self._dispatcher(handler) for handler in everywhere]
+        self._everywhere = [self.dispatcher(handler) for handler in everywhere]
         self._listeners: list[Listener] = []
 
     @property
@@ -48,7 +48,7 @@ class Audience:
 
     def add(self, job_id: str, handler: EventHandler) -> Dispatcher:
         """Tell ``handler`` of the runs of a job, from now on; the result tells it."""
-        dispatcher = self._dispatcher(handler)
+        dispatcher = self.dispatcher(handler)
         known = self._of_job.setdefault(job_id, [])
         if dispatcher not in known and dispatcher not in self._everywhere:
             known.append(dispatcher)
@@ -72,7 +72,8 @@ class Audience:
             *(asyncio.to_thread(dispatcher.close) for dispatcher in self.dispatchers)
         )
 
-    def _dispatcher(self, handler: EventHandler) -> Dispatcher:
+    def dispatcher(self, handler: EventHandler) -> Dispatcher:
+        """What carries to a handler what it is told; it hears of no job by that alone."""
         if id(handler) not in self._dispatchers:
             self._dispatchers[id(handler)] = Dispatcher(handler)
         return self._dispatchers[id(handler)]

@@ -14,26 +14,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from taskgen.addresses import parse_hosts
+from taskgen.backend import Backend, JobRequest, embedded
 from taskgen.binaries import user_directories
+from taskgen.client.address import find
 from taskgen.engine_thread import EngineThread
 from taskgen.errors import ConfigError
 from taskgen.events.adapter import adapt, adapt_all
 from taskgen.events.handler import EventHandler
-from taskgen.interfaces import SessionSettings
 from taskgen.job import Job
 from taskgen.local import FleetPlan
 from taskgen.profiles import Profile, load_profile
-from taskgen.queue import JobSpec
 from taskgen.queue.values import VariantSource
-from taskgen.service import Plan, Service
-from taskgen.settings import load_settings
+from taskgen.remote import remote
+from taskgen.service import Plan
+from taskgen.settings import Settings, load_settings
 from taskgen.status import Status
 from taskgen.taskset import TaskSet
 
@@ -68,33 +70,53 @@ class Distributor:
         namespace: str | None = None,
     ) -> None:
         options = {} if namespace is None else {"network": {"namespace": namespace}}
-        self._settings = load_settings(Path(config) if config else None, options=options)
+        settings = load_settings(Path(config) if config else None, options=options)
         own = tuple(user_directories(os.fspath(binaries) if binaries else None))
-        kind = load_profile(profile or self._settings.fleet.profile)
+        kind = load_profile(profile or settings.fleet.profile)
         board = load_profile(host_profile) if host_profile else kind
         launches = machines is not None or hosts is None
         if not launches and image is not None:
             raise ConfigError("an image is for machines", hint="say how many: machines=N")
-        self._handler: EventHandler | None = None
-        self._started: list[Job] = []
         plan = Plan(
-            machines=self._fleet(kind, image, own) if launches else None,
+            machines=_fleet(kind, image, settings, own) if launches else None,
             hosts=parse_hosts(hosts) if hosts is not None else None,
             host_profile=board,
             binaries=own,
             queue=Path(queue) if queue else None,
-            settings=self._settings,
+            settings=settings,
         )
         if machines is not None:
             plan = replace(plan, max_machines=_positive(machines))
-        self._engine = EngineThread(plan)
+        self._begin(lambda: embedded(plan))
 
-    def _fleet(
-        self, kind: Profile, image: str | os.PathLike[str] | None, binaries: tuple[Path, ...]
-    ) -> FleetPlan:
-        if image is not None:
-            kind = kind.with_image(Path(image))
-        return FleetPlan(profile=kind, settings=self._settings, binaries=binaries)
+    @classmethod
+    def connect(
+        cls,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        binaries: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """A distributor whose work is done by a daemon. Handlers run here; jobs go on without us.
+
+        :param socket: the daemon's Unix socket; default: ``TASKGEN_SOCKET``, or where it puts it.
+        :param url: instead of a socket; default: ``TASKGEN_URL``.
+        :param token: for a daemon that listens on TCP; default: ``TASKGEN_TOKEN``.
+        :param binaries: as for an embedded one; they are uploaded.
+        :raises DaemonUnreachableError: if it does not answer.
+        :raises SetupError: if address or binaries make no sense.
+        """
+        own = tuple(user_directories(os.fspath(binaries) if binaries else None))
+        address = find(socket, url, token)
+        made = cls.__new__(cls)
+        made._begin(lambda: remote(address, own))
+        return made
+
+    def _begin(self, make: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
+        self._handler: EventHandler | None = None
+        self._started: list[Job] = []
+        self._engine = EngineThread(make)
 
     # Work.
 
@@ -122,7 +144,7 @@ class Distributor:
         :param timeout: seconds for that.
         :raises TimeoutError: if it has not ended by then; it goes on.
         """
-        self.resume()
+        self._engine.call(lambda backend: backend.begin())
         job = self.add_job(taskset, *parameters, **options)
         self._started.append(job)
         if wait:
@@ -136,9 +158,9 @@ class Distributor:
         """
         jobs, self._started = [job.id for job in self._started], []
 
-        async def stop_all(service: Service) -> None:
+        async def stop_all(backend: Backend) -> None:
             for job_id in jobs:
-                await service.stop_job(job_id, "stopped")
+                await backend.stop_job(job_id, "stopped")
 
         if wait:
             self._engine.call(stop_all, timeout)
@@ -179,8 +201,7 @@ class Distributor:
         handlers, admission_control = _sorted_out(parameters)
         if not handlers and self._handler is not None:
             handlers = (self._handler,)
-        run = self._settings.run
-        spec = JobSpec(
+        request = JobRequest(
             taskset=taskset.copy() if isinstance(taskset, TaskSet) else taskset,
             name=name,
             labels=dict(labels or {}),
@@ -188,20 +209,16 @@ class Distributor:
             offset=offset,
             limit=limit,
             repeat=repeat,
-            tries=run.tries if tries is None else tries,
+            tries=tries,
             profile=profile,
-            settings=SessionSettings(
-                admission_control=admission_control,
-                duration_s=duration_s,
-                margin=run.margin,
-                slack_s=run.slack_s,
-            ),
+            duration_s=duration_s,
+            admission_control=admission_control,
         )
-        return Job(self._engine.call(lambda s: s.add_job(spec, handlers)), self._engine)
+        return Job(self._engine.call(lambda b: b.add_job(request, handlers)), self._engine)
 
     def jobs(self) -> list[Job]:
         """All jobs of the queue, oldest first, also those of earlier programs."""
-        infos = self._engine.call(lambda service: service.all_jobs())
+        infos = self._engine.call(lambda backend: backend.jobs())
         return [Job(info.id, self._engine) for info in infos]
 
     def wait(self, timeout: float | None = None) -> None:
@@ -209,7 +226,7 @@ class Distributor:
 
         :raises TimeoutError: if something is, after ``timeout`` seconds.
         """
-        self._engine.call(lambda service: service.wait_idle(), timeout)
+        self._engine.call(lambda backend: backend.wait_idle(), timeout)
 
     # Targets.
 
@@ -221,15 +238,7 @@ class Distributor:
         :raises ValueError: if it is not a whole number above 0.
         """
         number = _positive(machines)
-
-        async def set_limit(service: Service) -> None:
-            if service.machines is None:
-                raise ConfigError(
-                    "this distributor launches no machines", hint="give it machines=N"
-                )
-            service.machines.limit = number
-
-        self._engine.call(set_limit)
+        self._engine.call(lambda backend: backend.set_limit(number))
 
     def get_max_machine_value(self) -> int:
         """Machines at most, as wished; 0 where none are launched."""
@@ -237,37 +246,25 @@ class Distributor:
 
     def get_distributor_state(self) -> bool:
         """Whether work is queued or running."""
-
-        async def busy(service: Service) -> bool:
-            return service.busy
-
-        return self._engine.call(busy)
+        return self._engine.call(lambda backend: backend.busy())
 
     @property
     def status(self) -> Status:
         """How things stand."""
-
-        async def look(service: Service) -> Status:
-            return service.status
-
-        return self._engine.call(look)
+        return self._engine.call(lambda backend: backend.status())
 
     def kill_all_machines(self, timeout: float | None = None) -> None:
         """Stop all machines now; their runs go back to the queue. None starts until
         :meth:`resume`."""
-        self._engine.call(lambda service: service.kill_machines(), timeout)
+        self._engine.call(lambda backend: backend.kill_machines(), timeout)
 
     def shut_down_all_machines(self, timeout: float | None = None) -> None:
         """Let all machines finish their runs, and stop. None starts until :meth:`resume`."""
-        self._engine.call(lambda service: service.shut_down_machines(), timeout)
+        self._engine.call(lambda backend: backend.shut_down_machines(), timeout)
 
     def resume(self) -> None:
         """Launch machines and take hosts again as there is work for them."""
-
-        async def go_on(service: Service) -> None:
-            service.resume()
-
-        self._engine.call(go_on)
+        self._engine.call(lambda backend: backend.resume())
 
     # Its end.
 
@@ -298,6 +295,17 @@ class Distributor:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _fleet(
+    kind: Profile,
+    image: str | os.PathLike[str] | None,
+    settings: Settings,
+    binaries: tuple[Path, ...],
+) -> FleetPlan:
+    if image is not None:
+        kind = kind.with_image(Path(image))
+    return FleetPlan(profile=kind, settings=settings, binaries=binaries)
 
 
 def _sorted_out(

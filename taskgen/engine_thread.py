@@ -1,4 +1,4 @@
-"""A service in a thread of its own, with an event loop that callers need not know of."""
+"""A backend in a thread of its own, with an event loop that callers need not know of."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from taskgen.backend import Backend
 from taskgen.errors import StateError
-from taskgen.service import Plan, Service, service
 
 log = logging.getLogger(__name__)
 
@@ -18,15 +19,16 @@ T = TypeVar("T")
 
 
 class EngineThread:
-    """Runs a service from the constructor until :meth:`close`.
+    """Runs a backend from the constructor until :meth:`close`.
 
-    :raises SetupError: if the service cannot be made; nothing is left then.
+    :param make: makes it; leaving the context ends it.
+    :raises TaskgenError: if it cannot be made; nothing is left then.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, make: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
+        self._make = make
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._service: Service | None = None
+        self._backend: Backend | None = None
         self._closing: asyncio.Event | None = None
         self._up: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._work, name="taskgen engine", daemon=True)
@@ -41,9 +43,9 @@ class EngineThread:
         return not self._thread.is_alive()
 
     def call(
-        self, function: Callable[[Service], Coroutine[Any, Any, T]], timeout: float | None = None
+        self, function: Callable[[Backend], Coroutine[Any, Any, T]], timeout: float | None = None
     ) -> T:
-        """Call ``function`` with the service, in its thread, and wait for the result.
+        """Call ``function`` with the backend, in its thread, and wait for the result.
 
         :param timeout: seconds; ``None``: for as long as it takes.
         :raises TimeoutError: if there is no result by then; the call is cancelled.
@@ -65,8 +67,8 @@ class EngineThread:
             future.cancel()
             raise
 
-    def begin(self, function: Callable[[Service], Coroutine[Any, Any, object]]) -> None:
-        """Call ``function`` with the service, in its thread, and do not wait for it.
+    def begin(self, function: Callable[[Backend], Coroutine[Any, Any, object]]) -> None:
+        """Call ``function`` with the backend, in its thread, and do not wait for it.
 
         :raises StateError: if the engine has been closed.
         """
@@ -96,9 +98,9 @@ class EngineThread:
             raise TimeoutError(f"not closed within {timeout:g} s")
 
     def _submit(
-        self, function: Callable[[Service], Coroutine[Any, Any, T]]
+        self, function: Callable[[Backend], Coroutine[Any, Any, T]]
     ) -> concurrent.futures.Future[T]:
-        loop, made = self._loop, self._service
+        loop, made = self._loop, self._backend
         if not (loop and made and self._thread.is_alive()):
             raise self._is_closed()
         work = function(made)
@@ -124,12 +126,12 @@ class EngineThread:
                 raise
             self._up.set_exception(error)
         finally:
-            self._service = None
+            self._backend = None
 
     async def _main(self) -> None:
         self._closing = asyncio.Event()
-        async with service(self._plan) as made:
-            self._loop, self._service = asyncio.get_running_loop(), made
+        async with self._make() as made:
+            self._loop, self._backend = asyncio.get_running_loop(), made
             self._up.set_result(None)
             await self._closing.wait()
-            self._service = None  # from now on calls are refused
+            self._backend = None  # from now on calls are refused

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
+from taskgen.backend import Backend
 from taskgen.events.adapter import adapt
 from taskgen.interfaces import Counts
 from taskgen.queue import Attempt, JobInfo, JobState
-from taskgen.service import Service
 
 T = TypeVar("T")
 
 
 class Caller(Protocol):
-    """Calls a service that lives in another thread."""
+    """Calls a backend that lives in another thread."""
 
     def call(
-        self, function: Callable[[Service], Coroutine[Any, Any, T]], timeout: float | None = None
+        self, function: Callable[[Backend], Coroutine[Any, Any, T]], timeout: float | None = None
     ) -> T: ...
 
 
@@ -38,12 +38,12 @@ class Job:
         :raises TimeoutError: if it has not ended by then; it goes on.
         :raises TaskgenError: what ended the work, if that comes first.
         """
-        return self._caller.call(lambda service: service.wait_job(self.id), timeout)
+        return self._caller.call(lambda backend: backend.wait_job(self.id), timeout)
 
     @property
     def info(self) -> JobInfo:
         """All that is known of it."""
-        return self._caller.call(lambda service: service.queue.job(self.id))
+        return self._caller.call(lambda backend: backend.job(self.id))
 
     @property
     def state(self) -> JobState:
@@ -57,8 +57,8 @@ class Job:
     def results(self) -> Iterator[Attempt]:
         """The attempts that are its results, by position; fetched as they are asked for."""
 
-        async def following(service: Service) -> list[Attempt]:
-            return await service.results_page(self.id, after)
+        async def following(backend: Backend) -> list[Attempt]:
+            return await backend.results_page(self.id, after)
 
         after = -1
         while page := self._caller.call(following):
@@ -74,26 +74,26 @@ class Job:
         :param handler: as for ``add_job``.
         """
         adapted = adapt(handler)
-        self._caller.call(lambda service: service.add_handler(self.id, adapted))
+        self._caller.call(lambda backend: backend.add_handler(self.id, adapted))
 
     def cancel(self) -> None:
         """Give the rest of it up; what runs of it is stopped. Its handlers are told first."""
-        self._caller.call(lambda service: service.stop_job(self.id, "cancelled"))
+        self._caller.call(lambda backend: backend.stop_job(self.id, "cancelled"))
 
     def pause(self) -> None:
         """Begin no further run of it until :meth:`resume`."""
-        self._caller.call(lambda service: service.queue.pause(self.id))
+        self._caller.call(lambda backend: backend.pause_job(self.id))
 
     def resume(self) -> None:
         """Go on with it."""
-        self._caller.call(lambda service: service.queue.resume(self.id))
+        self._caller.call(lambda backend: backend.resume_job(self.id))
 
     def retry_bad(self) -> int:
         """Run the variants that were given up again.
 
         :returns: how many they are.
         """
-        return self._caller.call(lambda service: service.queue.retry_bad(self.id))
+        return self._caller.call(lambda backend: backend.retry_bad(self.id))
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>"

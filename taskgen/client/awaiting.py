@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ import httpx
 from httpx_sse import EventSource
 
 from taskgen.client import calls
-from taskgen.client.address import find
+from taskgen.client.address import Address, find
 from taskgen.client.api import Api
 from taskgen.client.call import BUSY, Call, error_of
 from taskgen.client.console import AsyncConsole, open_async_console
@@ -22,6 +22,7 @@ from taskgen.client.routes import Awaiting
 from taskgen.client.stream import SILENT_S, Position
 from taskgen.client.transport import Repeats, unreachable
 from taskgen.client.uploads import digest, found
+from taskgen.errors import DaemonUnreachableError
 from taskgen.resources import EventKind, StreamEvent
 
 T = TypeVar("T")
@@ -37,10 +38,11 @@ class AsyncClient(Api, Awaiting):
         url: str | None = None,
         token: str | None = None,
         *,
+        address: Address | None = None,
         timeout_s: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.address = find(socket, url, token)
+        self.address = address or find(socket, url, token)
         if transport is None and self.address.socket is not None:
             transport = httpx.AsyncHTTPTransport(uds=str(self.address.socket))
         self._http = httpx.AsyncClient(
@@ -72,26 +74,33 @@ class AsyncClient(Api, Awaiting):
         *,
         kinds: Iterable[EventKind | str] = (),
         job: str | None = None,
-        on_connect: Callable[[], object] | None = None,
     ) -> AsyncGenerator[StreamEvent, None]:
         """As :meth:`Client.events`."""
         position = Position(after, kinds=kinds, job=job)
-        ever = False
         while True:
             try:
-                async with self._stream(position.call(), read_s=SILENT_S) as response:
-                    ever = True
-                    position.connected()
-                    if on_connect:
-                        on_connect()
-                    async with aclosing(EventSource(response).aiter_sse()) as stream:
-                        async for sent in stream:
-                            if (event := position.read(sent)) is not None:
-                                yield event
-            except httpx.TransportError as error:
-                if not ever:
-                    raise unreachable(self.address, error) from error
+                async with self.listen(position) as stream:
+                    async for event in stream:
+                        yield event
+            except DaemonUnreachableError:
+                if not position.ever:
+                    raise
             await asyncio.sleep(position.delay_s())
+
+    @asynccontextmanager
+    async def listen(self, position: Position) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+        """One connection to the event stream; ``position`` moves on with it. In the block, the
+        daemon has begun to tell. The events end when it closes the connection.
+
+        :raises DaemonUnreachableError: if it cannot be reached, or the connection is lost.
+        """
+        try:
+            async with self._stream(position.call(), read_s=SILENT_S) as response:
+                position.connected()
+                async with aclosing(_events(response, position)) as events:
+                    yield events
+        except httpx.TransportError as error:
+            raise unreachable(self.address, error) from error
 
     async def results(self, **choice: Any) -> AsyncGenerator[bytes, None]:
         """As :meth:`Client.results`."""
@@ -161,3 +170,12 @@ class AsyncClient(Api, Awaiting):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+async def _events(
+    response: httpx.Response, position: Position
+) -> AsyncGenerator[StreamEvent, None]:
+    async with aclosing(EventSource(response).aiter_sse()) as stream:
+        async for sent in stream:
+            if (event := position.read(sent)) is not None:
+                yield event

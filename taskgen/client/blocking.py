@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ import httpx
 from httpx_sse import EventSource
 
 from taskgen.client import calls
-from taskgen.client.address import find
+from taskgen.client.address import Address, find
 from taskgen.client.api import Api
 from taskgen.client.call import BUSY, Call, error_of
 from taskgen.client.console import Console, open_console
@@ -33,6 +33,7 @@ class Client(Api, Blocking):
     :param socket: the daemon's Unix socket; default: see :func:`taskgen.client.address.find`.
     :param url: instead of a socket, as in ``http://127.0.0.1:8700``.
     :param token: for a daemon that listens on TCP.
+    :param address: all three, as :func:`taskgen.client.address.find` found them.
     :param timeout_s: limit for each answer.
     :param transport: carries the requests in the place of a socket, for tests.
     :raises ConfigError: if the address makes no sense. Nothing is asked of the daemon yet.
@@ -44,10 +45,11 @@ class Client(Api, Blocking):
         url: str | None = None,
         token: str | None = None,
         *,
+        address: Address | None = None,
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.address = find(socket, url, token)
+        self.address = address or find(socket, url, token)
         if transport is None and self.address.socket is not None:
             transport = over_socket(self.address.socket)
         self._http = httpx.Client(
@@ -79,7 +81,6 @@ class Client(Api, Blocking):
         *,
         kinds: Iterable[EventKind | str] = (),
         job: str | None = None,
-        on_connect: Callable[[], object] | None = None,
     ) -> Generator[StreamEvent, None, None]:
         """What happens, as it happens, for as long as one listens. Goes on by itself after a
         connection was lost; what cannot be had any more is told by ``EventKind.RESYNC``.
@@ -87,23 +88,18 @@ class Client(Api, Blocking):
         :param after: id of the event to go on behind; default: from now on.
         :param kinds: only these; default: all but ``EventKind.RUN_EVENT``.
         :param job: of jobs and runs, only this one.
-        :param on_connect: called each time that the daemon begins to tell.
         :raises DaemonUnreachableError: if it cannot be reached at first.
         """
         position = Position(after, kinds=kinds, job=job)
-        ever = False
         while True:
             try:
                 with self._stream(position.call(), read_s=SILENT_S) as response:
-                    ever = True
                     position.connected()
-                    if on_connect:
-                        on_connect()
                     for sent in EventSource(response).iter_sse():
                         if (event := position.read(sent)) is not None:
                             yield event
             except httpx.TransportError as error:
-                if not ever:
+                if not position.ever:
                     raise unreachable(self.address, error) from error
             time.sleep(position.delay_s())
 

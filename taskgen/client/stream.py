@@ -25,6 +25,9 @@ class Position:
     """Where in the stream we are, over all its connections.
 
     :param after: id of the event to go on behind; ``None``: from now on.
+    :ivar kinds: what is listened to; may be changed between two connections.
+    :ivar last: id of the event that was read last.
+    :ivar ever: whether the daemon has ever answered.
     """
 
     def __init__(
@@ -35,7 +38,9 @@ class Position:
         job: str | None = None,
     ) -> None:
         self.last = after
-        self._query = {"kind": [str(kind) for kind in kinds], "job": job}
+        self.ever = False
+        self.kinds = tuple(kinds)
+        self._job = job
         self._delay_s = FIRST_DELAY_S
 
     def call(self) -> Call[None]:
@@ -43,10 +48,12 @@ class Position:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self.last is not None:
             headers["Last-Event-ID"] = self.last
-        return Call(method="GET", path="events", read=nothing, query=self._query, headers=headers)
+        query = {"kind": [str(kind) for kind in self.kinds], "job": self._job}
+        return Call(method="GET", path="events", read=nothing, query=query, headers=headers)
 
     def connected(self) -> None:
         """The daemon has answered."""
+        self.ever = True
         self._delay_s = FIRST_DELAY_S
 
     def delay_s(self) -> float:

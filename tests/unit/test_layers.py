@@ -84,6 +84,11 @@ LAYERS = {
     "taskgen.wire": 3,
     # what is made of them
     "taskgen.audience": 4,
+    "taskgen.backend": 4,
+    "taskgen.feed": 4,
+    "taskgen.followed_job": 4,
+    "taskgen.remote": 4,
+    "taskgen.remote_values": 4,
     "taskgen.bulletin": 4,
     "taskgen.distributor": 4,
     "taskgen.board": 4,
