@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taskgen.errors import BinaryError
+from taskgen.errors import BinaryError, UploadMissingError
+
+if TYPE_CHECKING:
+    from taskgen.binary_store import BinaryStore
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +28,12 @@ ARCHITECTURES: Mapping[str, tuple[int, int]] = {
     "riscv64": (243, 2),
 }
 
+#: A SHA-256 as it is written everywhere.
+SHA256 = re.compile("[0-9a-f]{64}")
+
+#: Nothing was uploaded.
+NOTHING: Mapping[str, str] = {}
+
 _ELF_HEADER = struct.Struct("<4sBB10xHH")  # magic, class, byte order, type, machine
 
 
@@ -33,6 +43,7 @@ class Binary:
 
     :ivar name: the ``pkg`` of the tasks that run it.
     :ivar sha256: of the content; what tells two binaries of one name apart.
+    :ivar path: where it lies; of an uploaded one, in the store.
     """
 
     name: str
@@ -46,11 +57,18 @@ class Binaries:
 
     :param directories: searched in this order.
     :param architecture: a key of :data:`ARCHITECTURES`.
+    :param store: of those that were uploaded; ``None``: nothing can be.
     """
 
-    def __init__(self, directories: Iterable[Path], architecture: str) -> None:
+    def __init__(
+        self,
+        directories: Iterable[Path],
+        architecture: str,
+        store: BinaryStore | None = None,
+    ) -> None:
         self.directories = tuple(directories)
         self.architecture = architecture
+        self.store = store
         self._found: dict[str, tuple[_Version | None, Binary]] = {}
 
     def get(self, pkg: str) -> Binary:
@@ -69,12 +87,49 @@ class Binaries:
         self._found[pkg] = version, binary
         return binary
 
-    def of(self, tasks: Sequence[Mapping[str, Any]]) -> list[Binary]:
+    def of(
+        self, tasks: Sequence[Mapping[str, Any]], own: Mapping[str, str] = NOTHING
+    ) -> list[Binary]:
         """The binaries that a variant needs, each once.
 
+        :param own: those that were uploaded for its job: SHA-256 by ``pkg``.
+        :raises UploadMissingError: if one of those is not there any more.
         :raises BinaryError: as :meth:`get`.
         """
-        return [self.get(name) for name in dict.fromkeys(str(task["pkg"]) for task in tasks)]
+        names = dict.fromkeys(str(task["pkg"]) for task in tasks)
+        return [self.uploaded(name, own[name]) if name in own else self.get(name) for name in names]
+
+    def check(self, names: Iterable[str], own: Mapping[str, str] = NOTHING) -> None:
+        """Whether all binaries of a job are there, before it is added.
+
+        Those that were uploaded are then kept for a while without it.
+
+        Parameters and errors as :meth:`of`.
+        """
+        for name in names:
+            if name in own:
+                self._store(name, own[name]).keep(own[name], self.architecture)
+            else:
+                self.get(name)
+
+    def uploaded(self, pkg: str, sha256: str) -> Binary:
+        """The binary that was uploaded under a hash, for tasks with that ``pkg``.
+
+        :raises UploadMissingError: if it is not there (any more).
+        :raises BinaryError: if it is not for the architecture.
+        """
+        store = self._store(pkg, sha256)
+        content = store.get(sha256)
+        check_elf(content, self.architecture, source=f"task binary {pkg}")
+        return Binary(pkg, content, sha256, store.directory / sha256)
+
+    def _store(self, pkg: str, sha256: str) -> BinaryStore:
+        if self.store is None:
+            raise UploadMissingError(
+                f"task binary {pkg}: {sha256} was not uploaded",
+                hint="only a daemon takes uploads; else name the directory with --binaries",
+            )
+        return self.store
 
     def _path(self, pkg: str) -> Path:
         for directory in self.directories:
@@ -108,23 +163,42 @@ def _version(path: Path) -> _Version | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def check_elf(content: bytes, architecture: str, *, source: str) -> None:
-    """Check the ELF header of a task binary.
+def check_elf(content: bytes, *architectures: str, source: str) -> None:
+    """Check the ELF header of a task binary, which must be for one of the architectures.
 
     :raises BinaryError: naming ``source`` and what it is instead.
     """
-    wanted = ARCHITECTURES[architecture]
-    magic, bits, order, _, machine = (
-        _ELF_HEADER.unpack_from(content) if len(content) >= _ELF_HEADER.size else (b"",) * 5
-    )
-    if magic != b"\x7fELF":
-        raise BinaryError(f"{source}: not an ELF file", hint=f"build it for {architecture}")
-    if (machine, bits) != wanted or order != 1:
-        found = next((n for n, value in ARCHITECTURES.items() if value == (machine, bits)), None)
+    wanted = " or ".join(architectures)
+    header = _elf_header(content)
+    if header is None:
+        raise BinaryError(f"{source}: not an ELF file", hint=f"build it for {wanted}")
+    machine, bits, order = header
+    if order != 1 or (machine, bits) not in (ARCHITECTURES[name] for name in architectures):
+        found = _architecture(machine, bits) or f"ELF machine {machine}"
         raise BinaryError(
-            f"{source}: is for {found or f'ELF machine {machine}'}, the target is {architecture}",
-            hint=f"build it for {architecture}",
+            f"{source}: is for {found}, the target is {wanted}", hint=f"build it for {wanted}"
         )
+
+
+def elf_architecture(content: bytes) -> str | None:
+    """A key of :data:`ARCHITECTURES`; ``None`` if it is for none of them.
+
+    :param content: of a file, at least its beginning.
+    """
+    header = _elf_header(content)
+    return _architecture(header[0], header[1]) if header and header[2] == 1 else None
+
+
+def _elf_header(content: bytes) -> tuple[int, int, int] | None:
+    """Machine, class and byte order; ``None`` if it is no ELF file."""
+    if len(content) < _ELF_HEADER.size:
+        return None
+    magic, bits, order, _, machine = _ELF_HEADER.unpack_from(content)
+    return (machine, bits, order) if magic == b"\x7fELF" else None
+
+
+def _architecture(machine: int, bits: int) -> str | None:
+    return next((n for n, value in ARCHITECTURES.items() if value == (machine, bits)), None)
 
 
 def user_directories(chosen: str | None) -> list[Path]:

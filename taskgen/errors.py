@@ -7,12 +7,14 @@
      │    ├── ConfigError              configuration, profile or network file
      │    ├── TaskSetError             a task or a task-set
      │    ├── BinaryError              a task binary is missing or does not fit the target
+     │    │    └── UploadMissingError  one that was uploaded is not there (any more)
      │    └── HostError                this host lacks something, or something is in the way
      │         ├── PrivilegeError      root is needed
      │         ├── MissingToolError    a program or a device is missing
      │         ├── NamespaceBusyError  a live engine, or somebody else, has the namespace
      │         └── SubnetInUseError    the fleet's subnet meets one of the host's
      ├── StateError                    a call that the object's state does not allow
+     │    └── KeyReusedError           an idempotency key came with another request
      ├── ProtocolError                 the Taskloader protocol was broken
      │    ├── LocalProtocolError       by us: a bug, or a value that cannot go on the wire
      │    └── RemoteProtocolError      by the other side
@@ -20,7 +22,8 @@
      │    ├── ConnectionLostError      the other side closed, reset or went silent
      │    └── SessionTimeoutError      no answer within the limit
      ├── QueueError                    the job queue's database
-     │    └── UnknownJobError          there is no such job
+     │    ├── UnknownJobError          there is no such job
+     │    └── UnknownRunError          there is no such run
      ├── DaemonError                   what the daemon answered
      │    └── DaemonUnreachableError   it did not answer at all
      └── MachineError                  one machine
@@ -67,6 +70,10 @@ class BinaryError(SetupError):
     """A task binary is missing, or it does not fit the target."""
 
 
+class UploadMissingError(BinaryError):
+    """A task binary that was uploaded is not there any more, or is damaged."""
+
+
 class HostError(SetupError):
     """This host lacks something that is needed, or something is in the way."""
 
@@ -100,6 +107,24 @@ class StateError(TaskgenError):
         self.required = required
 
 
+class KeyReusedError(StateError):
+    """An idempotency key came again, with another request.
+
+    :param key: the key.
+    :param job_id: the job that the first request has made.
+    """
+
+    def __init__(self, key: str, job_id: str) -> None:
+        TaskgenError.__init__(
+            self,
+            f"idempotency key {key!r}: another request with it has made job {job_id}",
+            hint="take a new key for each request, the same one only to repeat it",
+        )
+        self.state = "used"
+        self.required = "new"
+        self.job_id = job_id
+
+
 class ProtocolError(TaskgenError):
     """The Taskloader protocol was broken."""
 
@@ -130,6 +155,10 @@ class QueueError(TaskgenError):
 
 class UnknownJobError(QueueError):
     """There is no such job."""
+
+
+class UnknownRunError(QueueError):
+    """There is no such run."""
 
 
 class DaemonError(TaskgenError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from taskgen.binaries import Binaries
 from taskgen.checks import check_admission_control, check_admission_data, check_duration
-from taskgen.errors import ConfigError, TaskgenError
+from taskgen.errors import BinaryError, ConfigError, TaskgenError
 from taskgen.profiles import Profile
 from taskgen.queue import JobSpec
 from taskgen.taskset import TaskSet
@@ -32,8 +32,7 @@ class Place:
         :raises SetupError: if it cannot.
         """
         if isinstance(spec.taskset, TaskSet):
-            for name in sorted(spec.taskset.binaries()):
-                self.binaries.get(name)
+            self.binaries.check(sorted(spec.taskset.binaries()), spec.binaries)
         if self.launched:
             check_admission_control(self.profile, spec.settings)
 
@@ -48,6 +47,7 @@ def fitted(spec: JobSpec, places: Sequence[Place]) -> JobSpec:
     if isinstance(spec.taskset, TaskSet):
         spec.taskset.validate()
         check_duration(spec.taskset, spec.settings.duration_s)
+        _check_uploads(spec, spec.taskset)
     check_admission_data(spec.settings)
     names = list(dict.fromkeys(place.profile.name for place in places))
     if spec.profile is not None and spec.profile not in names:
@@ -73,3 +73,12 @@ def fitted(spec: JobSpec, places: Sequence[Place]) -> JobSpec:
             hint=f"name the profile: {', '.join(fitting)}",
         )
     return replace(spec, profile=fitting[0])
+
+
+def _check_uploads(spec: JobSpec, taskset: TaskSet) -> None:
+    """Refuse an uploaded binary that no task runs: its name is wrong, and another would be run."""
+    if unused := sorted(set(spec.binaries) - taskset.binaries()):
+        raise BinaryError(
+            f"no task of the job runs the binary '{unused[0]}'",
+            hint=f"the tasks run {', '.join(sorted(taskset.binaries()))}",
+        )

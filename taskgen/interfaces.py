@@ -93,6 +93,8 @@ class Run:
     :ivar profile: the machine profile that the run needs; ``None``: any.
     :ivar provenance: what the job knows of the conditions: name, hash and seed of its task-set; see
         :func:`taskgen.provenance.of_taskset`.
+    :ivar binaries: task binaries that were uploaded for it: SHA-256 by the ``pkg`` of the tasks;
+        others are looked for where those of the target lie.
     :ivar outcome: set once the attempt has ended.
     """
 
@@ -103,6 +105,7 @@ class Run:
     settings: SessionSettings
     profile: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    binaries: Mapping[str, str] = field(default_factory=dict)
     outcome: Outcome | None = None
 
 

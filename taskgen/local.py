@@ -15,6 +15,7 @@ from pathlib import Path
 
 from taskgen import assets
 from taskgen.binaries import Binaries
+from taskgen.binary_store import BinaryStore
 from taskgen.engine import Engine
 from taskgen.errors import PrivilegeError
 from taskgen.host.accelerator import choose
@@ -42,6 +43,7 @@ class FleetPlan:
     """What a fleet is to be; nothing of it exists yet.
 
     :ivar binaries: the user's directories of task binaries, searched after the profile's.
+    :ivar store: of the task binaries that were uploaded; ``None``: none can be.
     :ivar icount: virtual time, where the profile offers it.
     :ivar kind: whose it is; what a dead daemon left of a fleet of the same name is adopted.
     :ivar name: the fleet's, and its namespace's unless the settings name another; empty: a fresh
@@ -52,6 +54,7 @@ class FleetPlan:
     profile: Profile
     settings: Settings = field(default_factory=Settings)
     binaries: tuple[Path, ...] = ()
+    store: BinaryStore | None = None
     icount: bool = False
     kind: Kind = Kind.EMBEDDED
     name: str = ""
@@ -60,7 +63,7 @@ class FleetPlan:
     def task_binaries(self) -> Binaries:
         """Where the task binaries of this fleet's machines are found."""
         own = (self.profile.binaries,) if self.profile.binaries else ()
-        return Binaries((*own, *self.binaries), self.profile.architecture)
+        return Binaries((*own, *self.binaries), self.profile.architecture, self.store)
 
     def network(self) -> Network:
         """The network's description.

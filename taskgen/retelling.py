@@ -45,5 +45,6 @@ async def _as_run(queue: JobQueue, info: JobInfo, attempt: Attempt) -> Run:
         settings=info.settings,
         profile=info.profile,
         provenance=info.provenance,
+        binaries=info.binaries,
         outcome=attempt.outcome,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from taskgen.addresses import Addresses
 from taskgen.binaries import Binaries
+from taskgen.binary_store import BinaryStore
 from taskgen.board import BoardKind
 from taskgen.fitting import Place
 from taskgen.local import FleetPlan
@@ -25,6 +26,8 @@ class Plan:
     :ivar hosts: where it looks for boards; ``None``: nowhere.
     :ivar host_profile: what those are; decides which binaries fit them.
     :ivar binaries: the user's directories of task binaries.
+    :ivar store: of the task binaries that were uploaded for boards; machines have theirs in
+        ``machines``.
     :ivar queue: file of the queue; ``None``: it ends with the process.
     :ivar max_machines: machines at most.
     :ivar paused: whether no run is begun at first.
@@ -37,6 +40,7 @@ class Plan:
     hosts: Addresses | None = None
     host_profile: Profile | None = None
     binaries: tuple[Path, ...] = ()
+    store: BinaryStore | None = None
     queue: Path | None = None
     max_machines: int = field(default_factory=lambda: os.cpu_count() or 1)
     paused: bool = False
@@ -53,7 +57,7 @@ class Plan:
         own = (profile.binaries,) if profile.binaries else ()
         return BoardKind(
             profile=profile,
-            binaries=Binaries((*own, *self.binaries), profile.architecture),
+            binaries=Binaries((*own, *self.binaries), profile.architecture, self.store),
             settings=self.settings.hosts,
             reset=self.settings.run.reset,
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskgen.binaries import Binaries, Binary
-from taskgen.errors import BinaryError, TaskgenError
+from taskgen.errors import BinaryError, TaskgenError, UploadMissingError
 from taskgen.exchange import Exchange
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.protocol import Binary as Upload
@@ -127,7 +127,9 @@ class SessionManager:
         After a failure that is not the task-set's own the session is of no use any more.
         """
         try:
-            wanted = self._binaries.of(run.variant.tasks)
+            wanted = self._binaries.of(run.variant.tasks, run.binaries)
+        except UploadMissingError as error:  # ours to keep: nothing that the task-set could help
+            return self._failed(FailureClass.INFRASTRUCTURE, error)
         except BinaryError as error:
             return self._failed(FailureClass.TASK, error)
         if why := self.rules.why_restart(self.boot, wanted):

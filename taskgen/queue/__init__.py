@@ -2,7 +2,15 @@
 
 from taskgen.queue.jobs import JobQueue, new_job_id
 from taskgen.queue.schedule import Order
-from taskgen.queue.values import Attempt, JobInfo, JobSpec, JobState, VariantSource
+from taskgen.queue.values import (
+    Attempt,
+    JobInfo,
+    JobSpec,
+    JobState,
+    RunInfo,
+    RunState,
+    VariantSource,
+)
 
 __all__ = [
     "Attempt",
@@ -11,6 +19,8 @@ __all__ = [
     "JobSpec",
     "JobState",
     "Order",
+    "RunInfo",
+    "RunState",
     "VariantSource",
     "new_job_id",
 ]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from taskgen.errors import QueueError
 from taskgen.host.waiting import finish, in_thread
-from taskgen.queue.database import Batch, Database, Parameters, read_only
+from taskgen.queue.database import Batch, Database, Parameters
 from taskgen.queue.rows import Row
 
 log = logging.getLogger(__name__)
@@ -131,10 +131,17 @@ class Committer:
         that stalls."""
         if not self.stalled:
             await self.flush()
-        path = self._database.path
-        if path is None:  # nobody else can see it
-            return await in_thread(self._thread, self._database.read, name, parameters)
-        return await in_thread(None, read_only, path, name, parameters)
+        return await self.alone(lambda database: database.read(name, parameters))
+
+    async def alone(self, function: Callable[[Database], T]) -> T:
+        """Do something short with the database, between two batches.
+
+        :raises QueueError: if that fails.
+        """
+        try:
+            return await in_thread(self._thread, function, self._database)
+        except sqlite3.Error as error:
+            raise QueueError(f"the queue: {error}") from error
 
     def lose_patience(self) -> None:
         """Wait no longer for a disk that cannot be written: the writing ends with the next try."""

@@ -6,8 +6,8 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from taskgen.queue.sql import for_rows, migrations, statements
 #: Rows of one INSERT at most. Few statements with many rows each: with every step of a statement
 #: the thread gives Python's lock away, and may wait milliseconds to get it back.
 ROWS_AT_ONCE = 64
+
+#: Pages of 4 KiB that are given back to the file system at once.
+PAGES_AT_ONCE = 1024
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -52,7 +55,10 @@ class Database:
     :param path: ``None``: a temporary one, which SQLite keeps in memory as far as it is small,
         else in a file without a name: nothing of it is left whatever happens to the process.
     :raises QueueError: if it cannot be opened, is no queue of ours, or is open elsewhere.
+    :ivar last_attempt: the number of the last attempt that is on the disk.
     """
+
+    last_attempt: int
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -80,8 +86,12 @@ class Database:
     def write(self, batch: Batch) -> None:
         """Write a batch: all of it, durably, or nothing.
 
+        Attempts are numbered here: in the order in which they are kept, and never with a number
+        that another one had, even if that is gone.
+
         :raises sqlite3.Error: if that fails.
         """
+        last = self.last_attempt
         with self._transaction():
             for name, parameters in batch.statements:
                 self._connection.execute(statements()[name], parameters).fetchall()
@@ -89,14 +99,66 @@ class Database:
                 if keys:
                     self._connection.execute(statements()[name], (json.dumps(list(keys)),))
             self._insert("claim", ((*key, *claim) for key, claim in batch.claims.items()))
-            self._insert("keep_attempts", (attempt_row(*each) for each in batch.attempts))
+            numbered = enumerate(batch.attempts, last + 1)
+            self._insert("keep_attempts", (attempt_row(number, *each) for number, each in numbered))
             self._insert("set_aside", batch.bad)
+            for each in batch.bad:
+                self._connection.execute(statements()["mark_bad"], each)
             for job in batch.jobs:
                 self._connection.execute(statements()["update_job"], job)
+        self.last_attempt = last + len(batch.attempts)
+
+    def forget(self, jobs: Sequence[int]) -> None:
+        """Delete jobs. With them all is gone that came of them, for whoever asks; the rows
+        themselves go by :meth:`sweep`, as many at once as need not disturb anybody.
+
+        :param jobs: their numbers; they have ended.
+        :raises sqlite3.Error: if that fails; nothing is deleted then.
+        """
+        # A foreign key would have all rows go at once, and SQLite look for them row by row.
+        self._connection.execute("PRAGMA foreign_keys = OFF")
+        try:
+            with self._transaction():
+                self._connection.execute(statements()["keep_last_attempt"])
+                for number in jobs:
+                    self._connection.execute(statements()["forget"], (number,))
+                    self._connection.execute(statements()["drop_job"], (number,))
+        finally:
+            self._connection.execute("PRAGMA foreign_keys = ON")
+
+    def sweep(self, rows: int) -> bool:
+        """Delete so many rows of jobs that were deleted, or give some of their space back.
+
+        :returns: whether there is more to do.
+        :raises sqlite3.Error: if that fails.
+        """
+        job = self._connection.execute(statements()["forgotten"]).fetchone()
+        if job is None:
+            # It gives one page back at each step; a script is stepped to its end.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            return bool(free)
+        with self._transaction():
+            for table in ("results", "failures", "claims", "bad"):
+                place = {"job": job[0], "limit": rows}
+                if self._connection.execute(statements()[f"sweep_{table}"], place).rowcount:
+                    return True
+            self._connection.execute(statements()["swept"], job)
+        return True
+
+    @property
+    def unswept(self) -> bool:
+        """Whether jobs were deleted of which something is still there."""
+        return self._connection.execute(statements()["forgotten"]).fetchone() is not None
 
     def read(self, name: str, parameters: Parameters = ()) -> list[Row]:
         """All rows that a statement gives."""
-        return _rows(self._connection, name, parameters)
+        return rows_of(self._connection, name, parameters)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For whoever reads on the thread that writes, where the database has no file."""
+        return self._connection
 
     def _set_up(self) -> None:
         for pragma in (
@@ -124,6 +186,7 @@ class Database:
             self._connection.executescript(
                 f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
             )
+        (self.last_attempt,) = self._connection.execute(statements()["last_attempt"]).fetchone()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -152,23 +215,41 @@ class Database:
             self._lock = None
 
 
-def read_only(path: Path, name: str, parameters: Parameters = ()) -> list[Row]:
-    """All rows that a statement gives, beside whoever writes.
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that reads beside whoever writes; may be closed by another thread.
 
     :raises QueueError: if the file cannot be read.
     """
-    uri = f"{path.resolve().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            return _rows(connection, name, parameters)
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10
+        )
     except sqlite3.Error as error:
         raise QueueError(f"{path}: cannot be read: {error}") from error
+    return connection
 
 
-def _rows(connection: sqlite3.Connection, name: str, parameters: Parameters) -> list[Row]:
+def rows_of(
+    connection: sqlite3.Connection,
+    name: str,
+    parameters: Parameters = (),
+    enough: Callable[[Row], bool] | None = None,
+) -> list[Row]:
+    """The rows that a statement gives.
+
+    :param enough: called with each row; no more are read once it says so.
+    """
     cursor = connection.execute(statements()[name], parameters)
     names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    found: list[Row] = []
+    for values in cursor:
+        row = dict(zip(names, values, strict=True))
+        found.append(row)
+        if enough is not None and enough(row):
+            break
+    cursor.close()
+    return found
 
 
 def _locked(path: Path) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,28 +15,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from taskgen.errors import StateError, TaskSetError, UnknownJobError
+from taskgen.errors import KeyReusedError, TaskSetError, UnknownJobError
 from taskgen.host.waiting import finish, in_thread
 from taskgen.interfaces import Counts
 from taskgen.provenance import of_taskset
 from taskgen.queue import rows
-from taskgen.queue.claims import Claims
-from taskgen.queue.history import PAGE
-from taskgen.queue.recovery import load, work_of
+from taskgen.queue.reader import Reader
+from taskgen.queue.recovery import load
 from taskgen.queue.schedule import Order
 from taskgen.queue.source import source_of
-from taskgen.queue.values import ENDED, JobInfo, JobSpec, JobState, total_of
-from taskgen.queue.work import Claim, Work
+from taskgen.queue.steering import Steering
+from taskgen.queue.values import JobInfo, JobSpec, JobState, total_of
+from taskgen.queue.work import Work
 from taskgen.taskset import TaskSet
 
 log = logging.getLogger(__name__)
 
 
-class JobQueue(Claims):
+class JobQueue(Steering):
     """Made by :meth:`open`. Belongs to one event loop.
 
     Once something fails to be written, whatever is asked for raises :class:`QueueError`.
     """
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self._adding: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     @classmethod
     @asynccontextmanager
@@ -62,9 +68,14 @@ class JobQueue(Claims):
                 queue = cls(
                     database, thread, works, last, order=order, clock=clock, on_stall=on_stall
                 )
+                queue._reader = Reader(database, thread)
                 try:
+                    if database.unswept:
+                        queue._begin_sweeping()
                     yield queue
                 finally:
+                    await queue._end_sweeping()
+                    await queue._reader.close()
                     await queue._committer.close()
             finally:
                 await finish(in_thread(thread, database.close))
@@ -97,14 +108,53 @@ class JobQueue(Claims):
         """How often something was written."""
         return self._committer.transactions
 
-    async def add(self, spec: JobSpec, *, job_id: str | None = None, paused: bool = False) -> str:
+    async def add(
+        self,
+        spec: JobSpec,
+        *,
+        job_id: str | None = None,
+        paused: bool = False,
+        key: str | None = None,
+        request: str = "",
+    ) -> str:
         """Queue all variants of a job; it takes as long for one as for 10**12.
 
         :param job_id: default: a new one; see :func:`new_job_id`.
         :param paused: hand out nothing of it until it is resumed.
-        :returns: the job's id. The job is on the disk then.
+        :param key: makes it safe to repeat: while there is a job that was added with the same key,
+            nothing is added.
+        :param request: what tells this request from others, such as a hash; only with a key.
+        :returns: the job's id, or that of the one that the key has made. The job is on the disk
+            then.
+        :raises KeyReusedError: if the key has made a job out of another request.
         :raises TaskSetError: if the task-set is not valid.
         """
+        if key is None:
+            return await self._add(spec, job_id, paused)
+        # Of two at once with the same key, the second finds the job of the first.
+        async with self._adding.setdefault(key, asyncio.Lock()):
+            known = await self.added_with(key, request)
+            return known or await self._add(spec, job_id, paused, key, request)
+
+    async def added_with(self, key: str, request: str = "") -> str | None:
+        """The id of the job that a key has made, if there is one.
+
+        :raises KeyReusedError: if it has made a job out of another request.
+        """
+        for row in await self._read("job_of_key", (key,)):
+            if row["request"] != request:
+                raise KeyReusedError(key, row["id"])
+            return str(row["id"])
+        return None
+
+    async def _add(
+        self,
+        spec: JobSpec,
+        job_id: str | None,
+        paused: bool,
+        key: str | None = None,
+        request: str | None = None,
+    ) -> str:
         self._committer.check_room()
         source = source_of(spec)
         document = _document(spec.taskset)
@@ -129,76 +179,15 @@ class JobQueue(Claims):
         )
         if work.id in self._works:
             raise ValueError(f"job id {work.id!r} is in use")
-        self._committer.batch.statements.append(("add_job", _row(work, document, self._clock())))
+        row = {
+            **_row(work, document, self._clock()),
+            "idempotency_key": key,
+            "request": request,
+        }
+        self._committer.batch.statements.append(("add_job", row))
         self._committer.then(lambda: self._added(work))
         await self._committer.flush()
         return work.id
-
-    async def cancel(self, job_id: str) -> None:
-        """Hand out nothing more of a job, for good; what runs is kept if it is settled.
-
-        Of one that has ended, nothing changes.
-
-        :raises UnknownJobError: if there is no such job.
-        """
-        self._committer.check_room()
-        work = self._works.get(job_id)
-        if work is None:
-            await self._row(job_id)
-        elif work.state not in ENDED:
-            self._give_up(work, JobState.CANCELLED)
-            await self._committer.flush()
-
-    async def pause(self, job_id: str) -> None:
-        """Hand out nothing of a job until it is resumed; what runs goes on.
-
-        :raises StateError: if it has ended.
-        """
-        await self._set_state(job_id, JobState.PAUSED)
-
-    async def resume(self, job_id: str) -> None:
-        """Hand out runs of a paused job again.
-
-        :raises StateError: if it has ended.
-        """
-        work = self._work(job_id)
-        assert work.source is not None or work.state in ENDED
-        begun = work.source is not None and work.cursor > work.source.first
-        await self._set_state(job_id, JobState.RUNNING if begun else JobState.QUEUED)
-
-    async def retry_bad(self, job_id: str) -> int:
-        """Give all variants of a job that were set aside their tries again.
-
-        :returns: how many they are.
-        :raises StateError: if the job was cancelled or has failed.
-        :raises TaskSetError: if it cannot be resumed, and ended with another process.
-        """
-        self._committer.check_room()
-        work = self._works.get(job_id) or work_of(await self._row(job_id))
-        if work.state in (JobState.CANCELLED, JobState.FAILED):
-            raise StateError(
-                f"job {job_id}: its bad variants cannot be run again",
-                state=work.state,
-                required="queued, running, paused or done",
-            )
-        number, last = 0, -1
-        async with self._retrying:  # of two at once, the second must not find the same ones
-            while page := await self._committer.read("bad_of", (work.number, last, PAGE)):
-                if work.source is None:
-                    raise TaskSetError(f"job {job_id}: no document holds its task-set")
-                last = page[-1]["position"]
-                number += len(page)
-                for row in page:
-                    claim = Claim(work, row["position"], row["attempt"] + 1, row["attempt"] + 1)
-                    self._committer.batch.forgiven.add(claim.key)
-                    self._keep_waiting(claim)
-                    work.waiting.append(claim)
-                work.bad -= len(page)
-                work.unwritten.bad -= len(page)
-                self._reopen(work)
-            await self._committer.flush()
-        self._notify()
-        return number
 
     async def wait_job(self, job_id: str) -> JobInfo:
         """Wait until a job has ended and none of its runs is on a target.
@@ -214,47 +203,11 @@ class JobQueue(Claims):
         again by the next queue. For those who end while the disk is full."""
         self._committer.lose_patience()
 
-    async def prune(self, ended_before: float) -> None:
-        """Forget the jobs that ended before that time, with all that came of them.
-
-        :param ended_before: seconds since the epoch.
-        """
-        self._committer.check_room()
-        batch = self._committer.batch
-        batch.statements += [("prune", (ended_before,)), ("give_back_space", ())]
-        old = [w for w in self._works.values() if w.ended_at and w.ended_at < ended_before]
-        for work in old:
-            del self._works[work.id]
-            self._touched.discard(work)
-        await self._committer.flush()
-
     def _added(self, work: Work) -> None:
         self._works[work.id] = self._open[work.id] = work
         self._end_if_through(work)
+        self._has_changed(work.id)
         self._news = True
-
-    def _reopen(self, work: Work) -> None:
-        """Go on with a job that may have ended."""
-        if work.state is JobState.DONE:
-            work.state, work.ended_at = JobState.RUNNING, None
-            work.ended.clear()
-        self._works[work.id] = self._open[work.id] = work
-        self._touched.add(work)
-
-    async def _set_state(self, job_id: str, state: JobState) -> None:
-        self._committer.check_room()
-        work = self._work(job_id)
-        if work.state in ENDED:
-            raise StateError(
-                f"job {job_id} cannot become {state}",
-                state=work.state,
-                required="queued, running or paused",
-            )
-        if state is JobState.PAUSED or work.state is JobState.PAUSED:
-            work.state = state
-            self._touched.add(work)
-            await self._committer.flush()
-            self._notify()
 
     def _work(self, job_id: str) -> Work:
         try:
@@ -300,4 +253,5 @@ def _row(work: Work, document: str | None, added_at: float) -> Mapping[str, Any]
         "state": work.state,
         "cursor": work.cursor,
         "added_at": added_at,
+        "binaries": rows.json_text(spec.binaries),
     }

@@ -51,13 +51,14 @@ def work_of(row: Row) -> Work:
         profile=row["profile"],
         settings=settings_of(row["settings"]),
         provenance=json.loads(row["provenance"]),
+        binaries=json.loads(row["binaries"]),
     )
     source: Source | None = None
     if row["document"] is None:
         trouble = "no document holds its task-set, which ended with the process that had it"
     else:
         try:
-            source = source_of(_with_taskset(spec, row))
+            source = source_again(row)
             trouble = ""
         except TaskgenError as failure:
             trouble = f"its task-set cannot be made any more: {failure}"
@@ -94,6 +95,11 @@ def _taken_up(database: Database, row: Row) -> Work:
     return work
 
 
-def _with_taskset(spec: JobSpec, row: Row) -> JobSpec:
+def source_again(row: Row) -> Source:
+    """The variants of a job from its row, which has a document.
+
+    :raises TaskgenError: if the task-set cannot be made any more.
+    """
     taskset = TaskSet.from_document(json.loads(row["document"]), f"job {row['id']}")
-    return JobSpec(taskset, offset=spec.offset, limit=spec.limit, repeat=spec.repeat)
+    spec = JobSpec(taskset, offset=row["first"], limit=row["total"], repeat=row["repeat"])
+    return source_of(spec)

@@ -33,13 +33,14 @@ def run_id(job_id: str, position: int, attempt: int) -> str:
 
 
 def attempt_row(
-    job: int, position: int, run: Run, keep_parameters: bool
+    number: int, job: int, position: int, run: Run, keep_parameters: bool
 ) -> tuple[int | float | str | None, ...]:
     """The row of an attempt that has ended, in the order of the statement ``keep_attempts``."""
     outcome = run.outcome
     assert outcome is not None
     failed = outcome.failure is not None
     return (
+        number,
         job,
         position,
         run.attempt,
@@ -68,6 +69,7 @@ def attempt_of(row: Row) -> Attempt:
         variant=row["variant"],
         attempt=row["attempt"],
         parameters=None if parameters is None else json.loads(parameters),
+        bad=bool(row["bad"]),
         outcome=outcome_of(row),
     )
 
@@ -101,11 +103,8 @@ def settings_of(text: str) -> SessionSettings:
     return SessionSettings(**json.loads(text))
 
 
-def job_info(row: Row, running: int) -> JobInfo:
-    """A job from its row.
-
-    :param running: its runs that are on targets.
-    """
+def job_info(row: Row) -> JobInfo:
+    """A job from its row in ``job_infos``, as if none of its runs were on a target."""
     state = JobState(row["state"])
     return JobInfo(
         id=row["id"],
@@ -122,13 +121,14 @@ def job_info(row: Row, running: int) -> JobInfo:
         error=row["error"],
         counts=counts(
             total=row["total"],
-            running=running,
+            running=0,
             done=row["done"],
             bad=row["bad"],
             failed_attempts=row["failed_attempts"],
             ended=state in ENDED,
         ),
-        resumable=row["document"] is not None,
+        resumable=bool(row["resumable"]),
+        binaries=json.loads(row["binaries"]),
         provenance=json.loads(row["provenance"]),
         added_at=row["added_at"],
         ended_at=row["ended_at"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from taskgen.binaries import SHA256
 from taskgen.interfaces import Counts, Outcome, SessionSettings, Variant
 from taskgen.taskset import TaskSet
 
@@ -52,7 +53,9 @@ class JobSpec:
     :ivar tries: attempts that a variant has, counting only failures of the task-set itself.
     :ivar profile: the machine profile that the runs need; ``None``: any.
     :ivar provenance: goes into each run; default: what a :class:`TaskSet` tells of itself.
-    :raises ValueError: for a number that makes no sense.
+    :ivar binaries: task binaries that were uploaded for it, see :mod:`taskgen.binary_store`:
+        SHA-256 by the ``pkg`` of the tasks. They go before those of the target's profile.
+    :raises ValueError: for a number that makes no sense, or a hash that is none.
     """
 
     taskset: TaskSet | VariantSource
@@ -66,6 +69,7 @@ class JobSpec:
     profile: str | None = None
     settings: SessionSettings = field(default_factory=SessionSettings)
     provenance: Mapping[str, Any] | None = None
+    binaries: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, least in (("offset", 0), ("limit", 0), ("repeat", 1), ("tries", 1)):
@@ -77,6 +81,9 @@ class JobSpec:
         for name, value in self.labels.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise ValueError(f"label {name!r} = {value!r}: must be texts")
+        for pkg, digest in self.binaries.items():
+            if not isinstance(digest, str) or not SHA256.fullmatch(digest):
+                raise ValueError(f"binary {pkg!r} = {digest!r}: must be a SHA-256, 64 hex digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,7 @@ class JobInfo:
 
     :ivar resumable: whether it survives the process; false where no document can hold its
         task-set.
+    :ivar binaries: task binaries that were uploaded for it: SHA-256 by ``pkg``.
     :ivar provenance: what each of its runs says of its task-set.
     :ivar error: why it failed.
     :ivar added_at: seconds since the epoch, as is ``ended_at``.
@@ -104,6 +112,7 @@ class JobInfo:
     error: str
     counts: Counts
     resumable: bool
+    binaries: Mapping[str, str]
     provenance: Mapping[str, Any]
     added_at: float
     ended_at: float | None
@@ -120,6 +129,7 @@ class Attempt:
     :ivar attempt: 1 for the first.
     :ivar parameters: the values that vary, by ``<task id>.<key>``; ``None`` where only the job's
         document tells them, see :meth:`JobQueue.variant`.
+    :ivar bad: with it the variant was set aside; that stays true if it is run again later.
     :ivar outcome: as it was told; events and console only of a failed one.
     """
 
@@ -130,7 +140,43 @@ class Attempt:
     variant: int
     attempt: int
     parameters: Mapping[str, Any] | None
+    bad: bool = False
     outcome: Outcome
+
+
+class RunState(StrEnum):
+    """Where an attempt at a variant is in its life."""
+
+    WAITING = "waiting"  #: for a target
+    RUNNING = "running"  #: on a target
+    DONE = "done"  #: it has a result
+    FAILED = "failed"  #: without a result; another attempt follows, or has
+    BAD = "bad"  #: without a result, and the variant was given up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """An attempt at a variant that was begun, and what else is known of that variant.
+
+    :ivar id: of the run: ``<job>-<position>-<attempt>``.
+    :ivar variant: the variant's index in its task-set; ``None`` where nothing tells it (any more).
+    :ivar target: where it runs or ran; ``None`` while it waits.
+    :ivar parameters: the values that vary; ``None`` where nothing tells them (any more).
+    :ivar ended: what came of it; ``None``: it has not ended.
+    :ivar attempts: all attempts at the variant that have ended, the first one first, without
+        activations, events and console.
+    """
+
+    id: str
+    job_id: str
+    position: int
+    variant: int | None
+    attempt: int
+    state: RunState
+    target: str | None
+    parameters: Mapping[str, Any] | None
+    ended: Attempt | None
+    attempts: tuple[Attempt, ...]
 
 
 def total_of(counts: Sequence[Counts]) -> Counts:

@@ -156,6 +156,7 @@ class Work:
             settings=self.spec.settings,
             profile=self.spec.profile,
             provenance=self.spec.provenance or {},
+            binaries=self.spec.binaries,
         )
 
     def _again(self, target: str, others: Iterable[str], *, failed_too: bool) -> Claim | None:

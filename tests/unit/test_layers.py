@@ -68,6 +68,7 @@ LAYERS = {
     # the edges
     "taskgen.addresses": 3,
     "taskgen.binaries": 3,
+    "taskgen.binary_store": 3,
     "taskgen.client": 3,
     "taskgen.discovery": 3,
     "taskgen.events": 3,

@@ -1,6 +1,7 @@
 """The queue's file: not shared, not taken for another; a full disk can be mended."""
 
 import asyncio
+import re
 import sqlite3
 import subprocess
 import sys
@@ -62,23 +63,23 @@ def test_a_database_of_a_newer_taskgen_is_refused(tmp_path):
 
 def test_every_migration_is_applied_once_or_not_at_all(tmp_path, monkeypatch):
     opened(tmp_path / "queue")
-    first = migrations()[0]
-    monkeypatch.setattr("taskgen.queue.database.migrations", lambda: [first, "CREATE TABLE a (b)"])
+    ours = migrations()
+    monkeypatch.setattr("taskgen.queue.database.migrations", lambda: [*ours, "CREATE TABLE a (b)"])
     with pytest.raises(QueueError, match="syntax error"):
         opened(tmp_path / "queue")
-    second = "CREATE TABLE a (b);"
-    monkeypatch.setattr("taskgen.queue.database.migrations", lambda: [first, second])
+    next_one = "CREATE TABLE a (b);"
+    monkeypatch.setattr("taskgen.queue.database.migrations", lambda: [*ours, next_one])
     for _ in range(2):
         opened(tmp_path / "queue")
-    assert ask(tmp_path / "queue", "PRAGMA user_version") == [(2,)]
+    assert ask(tmp_path / "queue", "PRAGMA user_version") == [(len(ours) + 1,)]
     monkeypatch.setattr(
         "taskgen.queue.database.migrations",
-        lambda: [first, second, "CREATE TABLE c (d); nonsense;"],
+        lambda: [*ours, next_one, "CREATE TABLE c (d); nonsense;"],
     )
     with pytest.raises(QueueError, match="syntax error"):
         opened(tmp_path / "queue")
     assert ask(tmp_path / "queue", "SELECT count(*) FROM sqlite_schema WHERE name = 'c'") == [(0,)]
-    assert ask(tmp_path / "queue", "PRAGMA user_version") == [(2,)]
+    assert ask(tmp_path / "queue", "PRAGMA user_version") == [(len(ours) + 1,)]
 
 
 def test_every_statement_is_valid(tmp_path):
@@ -88,7 +89,7 @@ def test_every_statement_is_valid(tmp_path):
         for sql in statements().values():
             if not sql.startswith("PRAGMA"):
                 number = sql.count("?")
-                names = {word.strip("(),:") for word in sql.split() if word.startswith(":")}
+                names = set(re.findall(r":(\w+)", sql))
                 values = dict.fromkeys(names, 1) if names else (1,) * number
                 connection.execute(f"EXPLAIN {sql}", values)
     connection.close()

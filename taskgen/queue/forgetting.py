@@ -1,0 +1,114 @@
+"""Deletes jobs that have ended, with all that came of them, little by little."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from taskgen.errors import QueueError, StateError
+from taskgen.host.waiting import finish
+from taskgen.queue.listening import Listening
+from taskgen.queue.work import Work
+from taskgen.settings import ResultSettings
+
+log = logging.getLogger(__name__)
+
+#: Rows that are deleted at once: results that are to be written wait for it.
+ROWS = 200
+
+_DAY_S = 86_400
+
+
+class Forgetting(Listening):
+    """A queue that gives space back.
+
+    What was deleted is gone for everybody at once. Its rows go in small portions between those that
+    are written, and if the process ends meanwhile, the next one goes on with that.
+    """
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self._sweeper: asyncio.Task[None] | None = None
+        self._sweep_again = False
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a job that has ended, with all that came of it.
+
+        :raises StateError: if it has not ended, or something of it is on a target.
+        :raises UnknownJobError: if there is no such job.
+        """
+        self._committer.check_room()
+        async with self._retrying:  # which would take up again what is deleted
+            info = await self.job(job_id)
+            if info.ended_at is None:
+                raise StateError(
+                    f"job {job_id} cannot be deleted",
+                    state=f"{info.state}, {info.counts.running} of its runs on targets",
+                    required="cancelled, done or failed, and nothing of it on a target",
+                )
+            await self._forget({info.number: info.id})
+        self._begin_sweeping()
+
+    async def prune(self, ended_before: float) -> int:
+        """Forget the jobs that ended before that time, with all that came of them.
+
+        It takes a while where that is much; others are served meanwhile.
+
+        :param ended_before: seconds since the epoch.
+        :returns: how many they are.
+        """
+        self._committer.check_room()
+        async with self._retrying:
+            await self._committer.flush()
+            rows = await self._reader.rows("ended_before", (ended_before,))
+            if rows:
+                await self._forget({row["number"]: row["id"] for row in rows})
+        if rows:
+            log.info("forgot %d jobs that ended long ago", len(rows))
+        self._begin_sweeping()
+        if self._sweeper is not None:
+            await asyncio.wait([self._sweeper])
+        return len(rows)
+
+    async def prune_by(self, kept: ResultSettings) -> int:
+        """Forget what the settings do not want kept; as good as nothing if that is nothing.
+
+        :returns: how many jobs were forgotten.
+        """
+        if not kept.days:
+            return 0
+        return await self.prune(self._clock() - kept.days * _DAY_S)
+
+    async def _forget(self, jobs: Mapping[int, str]) -> None:
+        """Forget jobs that have ended; nothing of them is still to be written but their ends."""
+        await self._committer.flush()
+        await self._committer.alone(lambda database: database.forget(tuple(jobs)))
+        for job_id in jobs.values():
+            work: Work | None = self._works.pop(job_id, None)
+            if work is not None:
+                self._touched.discard(work)
+        self._tell(jobs.values())
+
+    def _begin_sweeping(self) -> None:
+        self._sweep_again = True
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="sweeper")
+
+    async def _sweep(self) -> None:
+        try:
+            while self._sweep_again:
+                self._sweep_again = False
+                while await self._committer.alone(lambda database: database.sweep(ROWS)):
+                    pass
+        except QueueError as error:
+            log.warning("what was deleted still takes space: %s", error)
+        finally:
+            self._sweeper = None
+
+    async def _end_sweeping(self) -> None:
+        """Leave what is left of it to the next one who opens the queue."""
+        if (sweeper := self._sweeper) is not None:
+            sweeper.cancel()
+            await finish(asyncio.wait([sweeper]))
