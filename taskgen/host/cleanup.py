@@ -2,7 +2,7 @@
 
 A fleet is dead when its lock can be taken. What was its: the processes whose command line carries a
 UUID or a configuration file of its records, the namespace and the bridge that bear its mark, its
-directory. All functions here block; call them in a thread of their own.
+directory, and those of its machines. All functions here block; call them in a thread of their own.
 """
 
 from __future__ import annotations
@@ -10,16 +10,29 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskgen.errors import ConfigError, HostError, PrivilegeError
+from taskgen.errors import ConfigError, HostError, NamespaceBusyError, PrivilegeError
 from taskgen.host import netns
 from taskgen.host.bridge import delete_bridges
 from taskgen.host.command_lines import end_all, is_dnsmasq, is_qemu
-from taskgen.host.fleet_locks import exclusive, remove_directory, take_lock
-from taskgen.host.records import FleetRecord, Kind, MachineRecord, read_json, run_root
+from taskgen.host.fleet_directory import FleetDirectory
+from taskgen.host.fleet_locks import exclusive, lock_machines, remove_directory, take_lock
+from taskgen.host.living import FORCE_S, end_daemon
+from taskgen.host.records import (
+    FLEET_FILE,
+    FleetRecord,
+    Kind,
+    clear_machines,
+    is_torn,
+    machine_files,
+    machine_records,
+    read_json,
+    run_root,
+    state_root,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +53,25 @@ class Report:
     failed: list[str] = field(default_factory=list)
 
 
-def down(kinds: Collection[Kind] = tuple(Kind)) -> Report:
+def down(
+    kinds: Collection[Kind] = tuple(Kind), *, force: bool = False, force_s: float = FORCE_S
+) -> Report:
     """Remove all that dead fleets of these kinds left. What cannot be removed is in the report.
 
+    Of a daemon's state only the machines' directories are removed, never queue or results.
+
+    :param force: end daemons that live, and remove their fleets too. SIGTERM lets a daemon finish
+        what runs; queue and results survive in any case. Embedded engines are never ended.
+    :param force_s: after so many seconds it is SIGKILL.
     :raises PrivilegeError: if we are not root.
     """
     report = Report()
+    if force and Kind.DAEMON in kinds:
+        for path in _fleet_directories():
+            try:
+                report.removed += end_daemon(path, _record(path), force_s)
+            except (HostError, ConfigError, OSError) as error:
+                report.failed.append(f"fleet {path.name}: {error}")
     with _dead_fleets(report) as paths:
         for path in paths:
             try:
@@ -54,6 +80,8 @@ def down(kinds: Collection[Kind] = tuple(Kind)) -> Report:
                     report.removed += _remove(path, record)
             except (HostError, ConfigError, OSError) as error:
                 report.failed.append(f"fleet {path.name}: {error}")
+    if Kind.DAEMON in kinds:
+        _remove_stale_state(report)
     for line in report.removed:
         log.info("removed %s", line)
     return report
@@ -73,12 +101,55 @@ def leftovers() -> list[str]:
     :raises PrivilegeError: if we are not root.
     """
     with _dead_fleets(Report()) as paths:
-        return [f"fleet {path.name}" for path in paths]
+        return [f"fleet {path.name}{_use(path)}" for path in paths]
+
+
+def _use(path: Path) -> str:
+    with suppress(ConfigError):
+        if (record := _record(path)) and record.kind is Kind.DAEMON:
+            return " (of a daemon: the next one goes on with it)"
+    return ""
 
 
 def is_ours(argv: Sequence[str], uuids: Collection[str], config: Path) -> bool:
     """Whether a command line is that of a QEMU with one of the UUIDs, or of the fleet's dnsmasq."""
     return is_qemu(argv, uuids) or is_dnsmasq(argv, config)
+
+
+def remove_fleet(directory: FleetDirectory) -> list[str]:
+    """Remove a fleet that we hold and do not want to go on with; a line for each thing removed.
+
+    :raises HostError: if a process does not end; all else is left then, and unlocked.
+    """
+    try:
+        removed = _release(directory.path, directory.record)
+    except BaseException:
+        directory.release()
+        raise
+    directory.close()
+    return [*removed, f"directory {directory.path}"]
+
+
+def remove_stale(machines: Path) -> list[str]:
+    """Remove what is left in a daemon's state of machines whose fleet's directory is gone.
+
+    So it is after a reboot. A line for each thing that was removed.
+
+    :raises NamespaceBusyError: if an engine that lives uses the directory.
+    :raises ConfigError: if another version of Taskgen wrote the records.
+    """
+    if not (machines / FLEET_FILE).exists() and not machine_files(machines):
+        return []
+    file = machines / FLEET_FILE
+    with _locked(machines):
+        if file.exists() and not is_torn(file):
+            record = read_json(file, FleetRecord)
+            removed = _release(run_root() / record.name, record)
+        else:  # the host went down in the middle: nothing of it runs but for machines, perhaps
+            uuids = {each.uuid for each in machine_records(machines)}
+            removed = end_all(lambda argv: is_qemu(argv, uuids))
+        clear_machines(machines)
+    return [*removed, f"what a daemon had left in {machines}"]
 
 
 @contextmanager
@@ -91,9 +162,7 @@ def _dead_fleets(report: Report) -> Iterator[list[Path]]:
     try:
         if root.is_dir():
             with exclusive(root):
-                for path in sorted(p for p in root.iterdir() if p.is_dir()):
-                    if not (path / "fleet.lock").exists() and any(path.iterdir()):
-                        continue  # not a fleet's: its lock is the first file in it
+                for path in _fleet_directories():
                     lock = take_lock(path)
                     if lock is None:
                         report.left.append(f"fleet {path.name}: {_owner(path)}")
@@ -103,6 +172,20 @@ def _dead_fleets(report: Report) -> Iterator[list[Path]]:
     finally:
         for lock in locks.values():
             os.close(lock)
+
+
+def _fleet_directories() -> list[Path]:
+    root = run_root()
+    return (
+        [
+            path
+            for path in sorted(p for p in root.iterdir() if p.is_dir())
+            # In one that is a fleet's the lock is the first file.
+            if (path / "fleet.lock").exists() or not any(path.iterdir())
+        ]
+        if root.is_dir()
+        else []
+    )
 
 
 def _owner(path: Path) -> str:
@@ -115,20 +198,52 @@ def _owner(path: Path) -> str:
 
 def _record(path: Path) -> FleetRecord | None:
     """The fleet's record; ``None`` if it died before it wrote one, so before it made anything."""
-    file = path / "fleet.json"
+    file = path / FLEET_FILE
     return read_json(file, FleetRecord) if file.exists() else None
 
 
 def _remove(path: Path, record: FleetRecord | None) -> list[str]:
     removed = []
     if record:
-        uuids = {read_json(f, MachineRecord).uuid for f in (path / "machines").glob("*.json")}
-        config = path / "dnsmasq.conf"
-        for _ in range(_LOOKS):
-            removed += end_all(lambda argv: is_ours(argv, uuids, config))
-        removed += _remove_network(record)
+        machines = record.machines_of(path)
+        with _locked(machines) if machines.exists() else ExitStack():
+            removed = _release(path, record)
+            if record.machines:
+                clear_machines(machines)
     remove_directory(path)
     return [*removed, f"directory {path}"]
+
+
+def _release(path: Path, record: FleetRecord) -> list[str]:
+    """End the fleet's processes and remove its network; its files stay."""
+    removed = []
+    uuids = {each.uuid for each in machine_records(record.machines_of(path))}
+    config = path / "dnsmasq.conf"
+    for _ in range(_LOOKS):
+        removed += end_all(lambda argv: is_ours(argv, uuids, config))
+    return removed + _remove_network(record)
+
+
+def _remove_stale_state(report: Report) -> None:
+    """A daemon's machines whose fleet's directory is gone; those of a living one are locked."""
+    machines = state_root() / "machines"
+    try:
+        report.removed += remove_stale(machines)
+    except NamespaceBusyError:
+        pass  # its daemon lives, and is reported as a fleet
+    except (HostError, ConfigError, OSError) as error:
+        report.failed.append(f"{machines}: {error}")
+
+
+@contextmanager
+def _locked(machines: Path) -> Iterator[None]:
+    lock = lock_machines(machines)
+    if lock is None:
+        raise NamespaceBusyError(f"{machines}: in use by a fleet that lives")
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _remove_network(record: FleetRecord) -> list[str]:

@@ -12,7 +12,7 @@ from taskgen.host import accelerator, cleanup
 from taskgen.host.accounts import account
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.netns import Namespace
-from taskgen.host.process import output_of
+from taskgen.host.output import output_of
 from taskgen.host.qemu import DEFAULT_USER
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.records import Kind, embedded_name

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from taskgen.host.records import (
     FleetRecord,
     Kind,
     MachineRecord,
-    machine_files,
+    clear_machines,
     machine_records,
     read_json,
     remove_machine,
@@ -91,7 +92,7 @@ class FleetDirectory:
         directory = cls(path, record, [lock])
         try:
             directory._take_machines()
-            if any(directory.machines.iterdir()):
+            if (directory.machines / FLEET_FILE).exists() or directory.machine_records():
                 raise NamespaceBusyError(
                     f"{directory.machines}: a crash left machines here",
                     hint="remove them: taskgen down",
@@ -113,32 +114,31 @@ class FleetDirectory:
         """
         root = run_root()
         path = root / name
-        if not (path / "fleet.json").exists():
+        if not path.exists():
             return None
-        with exclusive(root):
-            lock = take_lock(path)
-        if lock is None:
-            raise NamespaceBusyError(
-                f"fleet {name!r} is in use: {path}", hint="another taskgen daemon is running"
-            )
-        directory = None
-        try:
-            record = read_json(path / "fleet.json", FleetRecord)
-            if record.kind is Kind.DAEMON:
-                directory = cls(path, replace(record, pid=os.getpid()), [lock], adopted=True)
-                directory._take_machines()
-                remove_torn(directory.machines)
-                directory.machine_records()
-                directory._write_record()
-                return directory
-            os.close(lock)
-        except BaseException:
-            if directory:
-                directory.release()
-            else:
-                os.close(lock)
-            raise
-        return None
+        with exclusive(root), ExitStack() as stack:
+            if not (path / "fleet.lock").exists() and any(path.iterdir()):
+                return None  # not a fleet's: its lock is the first file in it
+            if (lock := take_lock(path)) is None:
+                raise NamespaceBusyError(
+                    f"fleet {name!r} is in use: {path}", hint="another taskgen daemon is running"
+                )
+            stack.callback(os.close, lock)
+            if not (path / FLEET_FILE).exists():  # it died before it made anything
+                shutil.rmtree(path)
+                return None
+            record = read_json(path / FLEET_FILE, FleetRecord)
+            if record.kind is not Kind.DAEMON:
+                return None
+            stack.pop_all()
+            directory = cls(path, replace(record, pid=os.getpid()), [lock], adopted=True)
+            stack.callback(directory.release)
+            directory._take_machines()
+            remove_torn(directory.machines)
+            directory.machine_records()
+            directory._write_record()
+            stack.pop_all()
+            return directory
 
     @property
     def machines(self) -> Path:
@@ -186,16 +186,12 @@ class FleetDirectory:
 
     def close(self) -> None:
         """Remove it, and its machines' directories; everything in the records was released."""
-        for file in machine_files(self.machines):
-            self.remove_machine(file.stem)
+        if self.record.machines:
+            clear_machines(self.machines)
         self._remove()
 
     def _remove(self) -> None:
         try:
-            if len(self._locks) > 1:  # machines elsewhere, and they are ours
-                (self.machines / FLEET_FILE).unlink(missing_ok=True)
-                with suppress(OSError):  # something of others is in it
-                    self.machines.rmdir()
             remove_directory(self.path)
         finally:
             self.release()

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import taskgen
-from taskgen.host.process import output_of
+from taskgen.host.output import output_of
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
 from taskgen.provenance import files_sha256

@@ -126,7 +126,7 @@ def machine_records(machines: Path) -> list[MachineRecord]:
 
     :raises ConfigError: if another version of Taskgen wrote one.
     """
-    return [read_json(f, MachineRecord) for f in machine_files(machines) if not _is_torn(f)]
+    return [read_json(f, MachineRecord) for f in machine_files(machines) if not is_torn(f)]
 
 
 def remove_machine(machines: Path, name: str) -> None:
@@ -137,15 +137,25 @@ def remove_machine(machines: Path, name: str) -> None:
         (machines / f"{name}{suffix}").unlink(missing_ok=True)
 
 
+def clear_machines(machines: Path) -> None:
+    """Remove all machines' directories and records, and the directory if nothing else is in it."""
+    for file in machine_files(machines):
+        remove_machine(machines, file.stem)
+    for name in (FLEET_FILE, "fleet.new"):
+        (machines / name).unlink(missing_ok=True)
+    with suppress(OSError):  # something of others is in it
+        machines.rmdir()
+
+
 def remove_torn(machines: Path) -> None:
     """Remove records that a power failure cut short, with their machines' directories."""
     for file in machine_files(machines):
-        if _is_torn(file):
+        if is_torn(file):
             log.warning("%s: torn, so it is from before a power failure; it is removed", file)
             remove_machine(machines, file.stem)
 
 
-def _is_torn(file: Path) -> bool:
+def is_torn(file: Path) -> bool:
     """Whether the host went down while the record was on its way to the disk, and its machine too.
 
     A crash of ours cannot do that: a record is put in place whole.

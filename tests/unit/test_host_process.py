@@ -10,7 +10,8 @@ import pytest
 
 from taskgen.errors import HostError, MissingToolError
 from taskgen.host.accounts import account
-from taskgen.host.process import Exit, output_of, running, start
+from taskgen.host.output import output_of
+from taskgen.host.process import Exit, running, start
 
 
 def test_exit_status_and_last_words():
