@@ -29,7 +29,9 @@
      └── MachineError                  one machine
           ├── LaunchError              QEMU did not start
           ├── BootError                QEMU runs, but the guest did not become ready
-          └── MachineDiedError         QEMU ended by itself
+          ├── MachineDiedError         QEMU ended by itself
+          ├── AdoptionError            what an earlier engine left cannot be taken over
+          └── UnknownMachineError      there is no machine of that name
 
 A message says what happened and to which machine, run or file; ``hint`` says what to do about it.
 Causes are kept with ``raise … from``.
@@ -206,3 +208,11 @@ class BootError(MachineError):
 
 class MachineDiedError(MachineError):
     """QEMU ended without having been asked to."""
+
+
+class AdoptionError(MachineError):
+    """A machine that an earlier engine left running cannot be taken over."""
+
+
+class UnknownMachineError(MachineError):
+    """There is no machine of that name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import StrEnum
 
 from taskgen.errors import StateError
@@ -16,6 +17,7 @@ class MachineState(StrEnum):
     NEW = "new"  # nothing was acquired yet
     LAUNCHING = "launching"  # its tap and its QEMU are being made
     BOOTING = "booting"  # QEMU runs; no AVAILABLE echo yet
+    ADOPTING = "adopting"  # its QEMU was launched by an engine that is gone; taken over by us
     READY = "ready"  # can take a run
     RUNNING = "running"  # carries out a run
     FAILED = "failed"  # no further run; what it holds is not released yet
@@ -24,11 +26,16 @@ class MachineState(StrEnum):
 
 
 TRANSITIONS: dict[MachineState, frozenset[MachineState]] = {
-    MachineState.NEW: frozenset({MachineState.LAUNCHING, MachineState.STOPPED}),
+    MachineState.NEW: frozenset(
+        {MachineState.LAUNCHING, MachineState.ADOPTING, MachineState.STOPPED}
+    ),
     MachineState.LAUNCHING: frozenset(
         {MachineState.BOOTING, MachineState.FAILED, MachineState.STOPPING}
     ),
     MachineState.BOOTING: frozenset(
+        {MachineState.READY, MachineState.FAILED, MachineState.STOPPING}
+    ),
+    MachineState.ADOPTING: frozenset(
         {MachineState.READY, MachineState.FAILED, MachineState.STOPPING}
     ),
     MachineState.READY: frozenset(
@@ -47,10 +54,12 @@ class Lifecycle:
     """Holds the state of one machine.
 
     :param name: of the machine, for the log and for errors.
+    :param on_change: called after each transition; must not block.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_change: Callable[[], object] = lambda: None) -> None:
         self.name = name
+        self._on_change = on_change
         self._state = MachineState.NEW
 
     @property
@@ -70,3 +79,4 @@ class Lifecycle:
             )
         log.debug("%s: %s -> %s", self.name, self._state, state)
         self._state = state
+        self._on_change()

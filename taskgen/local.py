@@ -28,7 +28,8 @@ from taskgen.host.process import find_program
 from taskgen.host.records import Kind, embedded_name
 from taskgen.host.waiting import in_thread
 from taskgen.interfaces import RunQueue
-from taskgen.machine import Machine, MachineKind
+from taskgen.machine import Machine
+from taskgen.machine_kind import MachineKind
 from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile

@@ -1,59 +1,41 @@
-"""One machine's life: tap, QEMU, lease, session; then run after run; then nothing is left of it."""
+"""One machine's life: tap, QEMU, lease, session; then run after run; then nothing is left of it.
+
+Or it is let go: its QEMU runs on, and the engine that comes next adopts it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from functools import partial
 
-from taskgen.binaries import Binaries
-from taskgen.errors import BootError, MachineDiedError, MachineError, SessionError
+from taskgen.boot_notes import BootNotes
+from taskgen.booting import has_tap, wait_ready
+from taskgen.errors import AdoptionError, MachineDiedError, MachineError
+from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
-from taskgen.host.qemu import DEFAULT_USER, Qemu, launch
-from taskgen.host.qemu_command import Accelerator
+from taskgen.host.guest_reset import GuestReset
+from taskgen.host.qemu import Qemu, adopt, launch
+from taskgen.host.records import MachineRecord
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
-from taskgen.profiles import Profile
-from taskgen.protocol import DEFAULT_PORT
-from taskgen.session import Limits, Session
+from taskgen.machine_info import MachineInfo
+from taskgen.machine_kind import MachineKind
+from taskgen.machine_loss import Loss
+from taskgen.session import Session
 from taskgen.session_manager import Boot, Rules, SessionManager
-from taskgen.settings import Reset
 from taskgen.slots import Slot
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-#: Seconds from ``system_reset`` to QEMU's word that it has reset the machine.
-RESET_S = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineKind:
-    """What the machines of one fleet have in common.
-
-    :ivar accelerator: what executes the guests' instructions.
-    :ivar binaries: where the task binaries lie.
-    :ivar user: the system user that QEMU runs as; ``None``: the caller.
-    :ivar icount: virtual time, where the profile offers it.
-    :ivar reset: what is done to a machine between two runs.
-    :ivar provenance: goes into each outcome, beside what the machine itself adds.
-    """
-
-    profile: Profile
-    accelerator: Accelerator
-    binaries: Binaries
-    user: str | None = DEFAULT_USER
-    icount: bool = False
-    reset: Reset = Reset.CLEAR
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+#: States in which a machine can be left running for the next engine.
+_KEPT = frozenset({MachineState.BOOTING, MachineState.ADOPTING, MachineState.READY})
 
 
 class Machine:
@@ -69,14 +51,19 @@ class Machine:
     ) -> None:
         self.slot = slot
         self.kind = kind
+        self.ready_s: float | None = None  #: seconds from the launch to the answer
         self._network = network
         self._directory = directory
-        self._life = Lifecycle(slot.name)
+        self._life = Lifecycle(slot.name, self._changed)
         self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
         self._manager: SessionManager | None = None
-        self._reset: asyncio.Event | None = None  # while we are resetting it
-        self.ready_s: float | None = None  #: seconds from the launch to the answer
+        self._loss: Loss | None = None
+        self._resets: GuestReset | None = None
+        self._run: str | None = None
+        self._runs = 0
+        self._reason = ""
+        self._listeners: list[Callable[[], object]] = []
 
     @property
     def name(self) -> str:
@@ -101,6 +88,39 @@ class Machine:
         assert self._qemu is not None, f"{self.name} is {self.state}"
         return self._qemu
 
+    @property
+    def console_hub(self) -> ConsoleHub:
+        """Its serial line; only while there is a QEMU."""
+        return self.qemu.console_hub
+
+    @property
+    def info(self) -> MachineInfo:
+        """What there is to be told of it."""
+        lease = self._network.leases.current(self.slot.mac) if self._manager else None
+        record = self._qemu.record if self._qemu else None
+        return MachineInfo(
+            name=self.name,
+            slot=self.slot.number,
+            state=self.state,
+            profile=self.profile,
+            accelerator=self.kind.accelerator,
+            mac=self.slot.mac,
+            tap=self.slot.tap,
+            address=str(lease.address) if lease else None,
+            pid=self._qemu.pid if self._qemu else None,
+            uuid=record.uuid if record else None,
+            launched_at=record.created if record else None,
+            ready_s=self.ready_s,
+            run=self._run,
+            runs=self._runs,
+            adopted=self._qemu is not None and self._qemu.process.adopted,
+            reason=self._reason,
+        )
+
+    def on_change(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` whenever :attr:`info` has changed; it must not block."""
+        self._listeners.append(callback)
+
     async def start(self) -> None:
         """Launch it, and wait until its guest answers ``AVAILABLE``.
 
@@ -108,12 +128,11 @@ class Machine:
         :raises HostError: if the host lacks something.
         """
         self._life.to(MachineState.LAUNCHING)
-        profile = self.kind.profile
         tap = await self._network.open_tap(self.slot)
         self._stack.enter_context(tap)
         self._qemu = await self._stack.enter_async_context(
             launch(
-                profile,
+                self.kind.profile,
                 self.name,
                 directory=self._directory,
                 accelerator=self.kind.accelerator,
@@ -123,44 +142,57 @@ class Machine:
                 mac=self.slot.mac,
                 user=self.kind.user,
                 icount=self.kind.icount,
+                slot=self.slot.number,
+                fingerprint=self.kind.fingerprint(self.slot),
             )
         )
         self._life.to(MachineState.BOOTING)
-        session = await self._unless_it_dies(self._boot())
-        self._manager = SessionManager(
-            session,
-            Boot(),
-            Rules(reset=self.kind.reset, after_stall=True),
-            binaries=self.kind.binaries,
-            optimize=profile.optimize,
-            restart=self._restart,
-            lost_class=FailureClass.MACHINE,
-        )
-        self._stack.push_async_callback(self._manager.close)
-        self.qemu.qmp.on_event(self._on_qmp_event)
+        session = await self._watch(self.qemu).unless(self._boot())
         self.ready_s = time.monotonic() - self.qemu.launched_at
-        self._life.to(MachineState.READY)
+        self._ready(session, Boot())
         log.info("%s: ready after %.1f s", self.name, self.ready_s)
+
+    async def adopt(self, record: MachineRecord) -> None:
+        """Take over the machine of this slot from an engine that is gone.
+
+        What its guest was doing is cleared. If it cannot be taken over, it is ended, and nothing
+        is left of it.
+
+        :raises MachineError: if it has ended, is not what :meth:`start` would launch now, or its
+            guest does not answer.
+        """
+        self._life.to(MachineState.ADOPTING)
+        self._qemu = await self._stack.enter_async_context(
+            adopt(record, directory=self._directory, inotify=self._network.inotify)
+        )
+        if record.fingerprint != self.kind.fingerprint(self.slot):
+            raise AdoptionError(f"{self.name}: is not what would be launched now")
+        if not await has_tap(self._network, self.slot):
+            raise AdoptionError(f"{self.name}: its tap {self.slot.tap} is gone")
+        session = await self._watch(self.qemu).unless(self._boot(adopted=True))
+        self._ready(session, self._notes.read())
+        log.info("%s: adopted, pid %d", self.name, self.qemu.pid)
 
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """Carry out one run. All that can fail becomes an outcome; cancellation passes."""
         assert self._manager is not None, f"{self.name} is {self.state}"
+        assert self._loss is not None, "watched since there is a QEMU"
+        if self.state is MachineState.FAILED:  # just now, when the run was on its way
+            lost = FailureClass.INFRASTRUCTURE
+            return Outcome(target=self.name, failure=lost, reason=self._reason)
+        self._run = run.id
         self._life.to(MachineState.RUNNING)
         try:
-            outcome = await self._unless_it_dies(self._manager.execute(run, emit))
+            outcome = await self._loss.unless(self._manager.execute(run, emit))
         except asyncio.CancelledError:
-            usable = self._manager.session.usable
-            self._life.to(MachineState.READY if usable else MachineState.FAILED)
+            self._run_is_over(sound=self._manager.session.usable)
             raise
-        except MachineDiedError as error:
-            outcome = Outcome(
-                target=self.name,
-                failure=FailureClass.MACHINE,
-                reason=error.message,
-                console=error.console,
-            )
+        except MachineError as error:
+            died = isinstance(error, MachineDiedError)
+            failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
+            outcome = self._manager.broken_off(run, failure, error.message)
         sound = outcome.failure in (None, FailureClass.TASK)
-        self._life.to(MachineState.READY if sound else MachineState.FAILED)
+        self._run_is_over(sound=sound, reason=outcome.reason)
         return replace(
             outcome,
             console=outcome.console or (self.qemu.console.tail() if outcome.failure else ""),
@@ -173,6 +205,11 @@ class Machine:
             },
         )
 
+    def tap_gone(self) -> None:
+        """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
+        if self._loss is not None:
+            self._loss.tap_gone()
+
     async def stop(self) -> None:
         """End it and release all that it holds, in whatever state it is."""
         if self.state is MachineState.NEW:
@@ -182,94 +219,93 @@ class Machine:
         await finish(self._stack.aclose())
         self._life.to(MachineState.STOPPED)
 
-    async def _boot(self) -> Session:
-        """Wait until the guest is ready.
+    async def release(self) -> None:
+        """Let go of it and leave it running for the next engine; stop it if it is of no use."""
+        if self._qemu is not None and self.state in _KEPT:
+            self._qemu.left_running = True
+        await self.stop()
 
-        :raises BootError: if it is not within the profile's limit, with what it got to.
+    @property
+    def _notes(self) -> BootNotes:
+        return BootNotes(self._directory.machine(self.name), self.qemu.record.uuid)
+
+    def _watch(self, qemu: Qemu) -> Loss:
+        self._resets = GuestReset(qemu, self._on_reset)
+        self._loss = Loss(qemu, self.slot.tap, lambda error: self._fail(error.message))
+        self._stack.push_async_callback(self._loss.close)
+        return self._loss
+
+    async def _boot(self, *, adopted: bool = False) -> Session:
+        """Wait until the guest is ready, and forbid it to start anew by itself.
+
+        :raises MachineError: if it does not get ready, or QEMU does not answer.
         """
-        profile, qemu = self.kind.profile, self.qemu
-        reached = "it has no DHCP lease"
-        try:
-            async with asyncio.timeout(profile.boot_timeout_s):
-                # Silence is looked into only until there is a lease: a guest need not print.
-                lease = await self._lease_or_silence()
-                reached = f"it has a lease, {lease}, but does not answer there"
-                limits = Limits(connect_s=profile.boot_timeout_s)
-                return await Session.open(self.name, lambda: self._connect(lease), limits=limits)
-        except TimeoutError as error:
-            raise BootError(
-                f"{self.name}: not ready after {profile.boot_timeout_s:g} s: {reached}",
-                hint="its console's last lines say more",
-                console=qemu.console.tail(),
-            ) from error
-        except SessionError as error:
-            raise BootError(
-                f"{self.name}: {reached}: {error.message}", console=qemu.console.tail()
-            ) from error
-
-    async def _lease_or_silence(self) -> str:
-        profile = self.kind.profile
-        output = asyncio.create_task(self.qemu.first_output(profile.silent_s))
-        lease = asyncio.create_task(self._network.wait_lease(self.slot, profile.boot_timeout_s))
-        try:
-            await asyncio.wait([output, lease], return_when=asyncio.FIRST_COMPLETED)
-            if not lease.done():
-                output.result()  # raises what silence means
-            return str((await lease).address)
-        finally:
-            for task in (output, lease):
-                task.cancel()
-            await asyncio.wait([output, lease])
-
-    async def _connect(self, address: str) -> socket.socket:
-        return await self._network.connect(
-            address, DEFAULT_PORT, timeout_s=self.kind.profile.boot_timeout_s
+        assert self._resets is not None, "there is a QEMU"
+        session = await wait_ready(
+            self.slot, self.kind.profile, self._network, self.qemu, adopted=adopted
         )
+        try:
+            await self._resets.forbid()
+        except BaseException:
+            await session.close()
+            raise
+        session.on_end(partial(self._on_session_end, session))
+        return session
+
+    def _ready(self, session: Session, boot: Boot) -> None:
+        notes = self._notes
+        notes.write(boot)
+        self._manager = SessionManager(
+            session,
+            boot,
+            Rules(reset=self.kind.reset, after_stall=True),
+            binaries=self.kind.binaries,
+            optimize=self.kind.profile.optimize,
+            restart=self._restart,
+            lost_class=FailureClass.MACHINE,
+            note=notes.write,
+        )
+        self._stack.push_async_callback(self._manager.close)
+        self._life.to(MachineState.READY)
 
     async def _restart(self, session: Session) -> Session:
         """Reset the machine, and wait until its guest is ready again.
 
         :raises MachineError: if QEMU does not reset it, or the guest does not get ready.
         """
+        assert self._resets is not None, "there is a QEMU"
         await session.close()
         self._network.leases.forget(self.slot.mac)
-        self._reset = asyncio.Event()
-        try:
-            await self.qemu.qmp.execute("system_reset")
-            async with asyncio.timeout(RESET_S):
-                await self._reset.wait()
-        except TimeoutError as error:
-            raise MachineError(
-                f"{self.name}: QEMU has not reset it within {RESET_S:g} s",
-                console=self.qemu.console.tail(),
-            ) from error
-        finally:
-            self._reset = None
+        await self._resets.perform()
         return await self._boot()
 
-    def _on_qmp_event(self, name: str, data: Mapping[str, Any]) -> None:
+    def _run_is_over(self, *, sound: bool, reason: str = "") -> None:
+        assert self._loss is not None, "it has carried out a run"
+        self._run = None
+        self._runs += 1
+        if sound and not self._loss.happened:
+            self._life.to(MachineState.READY)
+        else:
+            self._reason = reason
+            self._life.to(MachineState.FAILED)
+
+    def _on_reset(self, what: str) -> None:
         """After a reset the connection says neither FIN nor RST until we send something."""
-        if name != "RESET":
-            return
-        if self._reset is not None:
-            self._reset.set()
-        elif self._manager is not None:
-            by = "its guest" if data.get("guest") else "somebody else"
-            self._manager.session.lose(f"was reset by {by}")
+        if self._manager is not None:
+            self._manager.session.lose(what)
+            self._fail(f"{self.name}: {what}")
 
-    async def _unless_it_dies(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await ``work``.
+    def _on_session_end(self, session: Session, reason: str) -> None:
+        if self._manager is not None and self._manager.session is session:
+            self._fail(reason)
 
-        :raises MachineDiedError: if QEMU ends first.
-        """
-        working = asyncio.create_task(work)
-        dying = asyncio.create_task(self.qemu.died())
-        try:
-            await asyncio.wait([working, dying], return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise dying.result()
-            return await working
-        finally:
-            for task in (working, dying):
-                task.cancel()
-            await asyncio.wait([working, dying])
+    def _fail(self, reason: str) -> None:
+        """It can take no more runs; a run that it carries out tells so itself."""
+        if self.state is MachineState.READY:
+            self._reason = reason
+            log.warning("%s", reason)
+            self._life.to(MachineState.FAILED)
+
+    def _changed(self) -> None:
+        for callback in self._listeners:
+            callback()

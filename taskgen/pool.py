@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
-from taskgen.errors import MachineError, TaskgenError
-from taskgen.fleet import SERVING, STARTING, Abandon, Action, Launch, Member, Retire, plan
+from taskgen import fleet
+from taskgen.boot_failures import BootFailures
+from taskgen.errors import StateError, TaskgenError, UnknownMachineError
+from taskgen.fleet import STARTING, Abandon, Action, Launch, Retire
 from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
 from taskgen.lifecycle import MachineState
+from taskgen.machine_info import HELD, MachineInfo, held
+from taskgen.pool_member import Member, PooledMachine
 from taskgen.waiting import first_of, innermost
 
 log = logging.getLogger(__name__)
 
-#: Boots that fail in a row, with no machine serving, before the fleet gives up: the image is at
-#: fault then, or the host.
-BOOT_FAILURES = 3
+#: Makes a machine ready.
+Begin = Callable[[], Awaitable[None]]
 
-#: Seconds between two boots where one after the other fails.
-LONGEST_REST_S = 60.0
-
-
-class PooledMachine(Target, Protocol):
-    """A machine, as far as the pool deals with it."""
-
-    @property
-    def state(self) -> MachineState: ...
-
-    async def start(self) -> None:
-        """Launch it and wait until it is ready.
-
-        :raises TaskgenError: if that fails; :meth:`stop` is still needed.
-        """
-
-    async def stop(self) -> None:
-        """Stop it and release all that it holds, whatever state it is in."""
-
-
-@dataclass(slots=True)
-class _Member:
-    machine: PooledMachine
-    retire: asyncio.Event = field(default_factory=asyncio.Event)
-    life: asyncio.Task[None] | None = None
+#: Name of the machine, and what is to be told of it; ``None``: it is gone.
+Listener = Callable[[str, MachineInfo | None], object]
 
 
 class Pool:
@@ -81,13 +60,17 @@ class Pool:
         self._limit = limit
         self._boots_at_once = boots_at_once
         self._standing = standing
-        self._members: dict[int, _Member] = {}
+        self._members: dict[int, Member] = {}
+        self._hold: set[int] = set()  # slots in which nothing is to be launched
+        self._held: dict[int, MachineInfo] = {}  # those of them whose machine is gone
+        self._again: set[int] = set()  # slots whose machine is to be launched anew
+        self._listeners: list[Listener] = []
         self._replan = asyncio.Event()
         self._left = asyncio.Event()  # set, and made anew, whenever a machine is gone
         self._draining = False
+        self._releasing = False
         self._paused = False
-        self._failures = 0  # boots that failed in a row
-        self._resting = False  # after a failed boot, no other is tried at once
+        self._failures = BootFailures(self._replan.set)
 
     @property
     def limit(self) -> int:
@@ -106,6 +89,24 @@ class Pool:
         """The machines that exist, by slot."""
         return {slot: member.machine for slot, member in self._members.items()}
 
+    @property
+    def info(self) -> list[MachineInfo]:
+        """The machines that exist and the slots that are held empty, by slot."""
+        every = self._held | {slot: member.info for slot, member in self._members.items()}
+        return [every[slot] for slot in sorted(every)]
+
+    def on_change(self, listener: Listener) -> None:
+        """Call ``listener`` with each machine that has changed; it must not block."""
+        self._listeners.append(listener)
+
+    def adopt(self, machines: Mapping[int, tuple[PooledMachine, Begin]]) -> None:
+        """Take over machines by slot, each with what makes it ready, before :meth:`run`.
+
+        One for which that fails is stopped, and launched anew where there is work for it.
+        """
+        for slot, (machine, begin) in machines.items():
+            self._members[slot] = Member(machine, begin, adopted=True)
+
     def drain(self) -> None:
         """Launch nothing more; machines that are not ready yet stop, others finish their run."""
         self._draining = True
@@ -115,7 +116,7 @@ class Pool:
         """Let all machines go once their run is through, and launch none until :meth:`resume`."""
         self._paused = True
         for member in self._members.values():
-            if member.machine.state in SERVING:  # else it might begin another run first
+            if member.serves:  # else it might begin another run first
                 member.retire.set()
         self._replan.set()
 
@@ -127,9 +128,66 @@ class Pool:
     def kill(self) -> None:
         """Stop all machines now, whatever they do: their runs go back to the queue."""
         for member in self._members.values():
-            member.retire.set()
-            if member.life and member.machine.state is not MachineState.NEW:
-                member.life.cancel()
+            member.end()
+
+    def release(self, *, now: bool = False) -> None:
+        """Let go of all machines and leave them running, for another engine to adopt.
+
+        Nothing is launched any more, and :meth:`run` ends once all are let go.
+
+        :param now: do not let them finish their runs first; those go back to the queue.
+        """
+        self._releasing = self._draining = True
+        for member in self._members.values():
+            if now:
+                member.end()
+            else:
+                member.finish()
+        self._replan.set()
+
+    def kill_machine(self, name: str) -> None:
+        """Stop a machine now: its run goes back to the queue. Another comes if there is work.
+
+        :raises UnknownMachineError: if there is none of this name.
+        :raises StateError: if it was drained, and is gone already.
+        """
+        slot = self._slot(name)
+        if slot not in self._members:
+            raise StateError(f"{name} cannot be killed", state=HELD, required="any other")
+        self._members[slot].end()
+
+    def restart_machine(self, name: str) -> None:
+        """Let a machine finish its run, and launch it anew; also one that was drained.
+
+        :raises UnknownMachineError: if there is none of this name.
+        """
+        slot = self._slot(name)
+        self._hold.discard(slot)
+        self._again.add(slot)
+        if self._held.pop(slot, None):
+            self._tell(name, None)
+        elif slot in self._members:
+            self._members[slot].finish()
+        self._replan.set()
+
+    def drain_machine(self, name: str) -> None:
+        """Let a machine finish its run and go; its slot stays empty until it is restarted.
+
+        :raises UnknownMachineError: if there is none of this name.
+        """
+        slot = self._slot(name)
+        self._hold.add(slot)
+        self._again.discard(slot)
+        if slot in self._members:
+            self._members[slot].finish()
+
+    def _slot(self, name: str) -> int:
+        for info in self.info:
+            if info.name == name:
+                return info.slot
+        raise UnknownMachineError(
+            f"there is no machine {name!r}", hint="taskgen machine ls shows those that there are"
+        )
 
     async def emptied(self) -> None:
         """Wait until there is no machine any more."""
@@ -144,6 +202,8 @@ class Pool:
         """
         try:
             async with asyncio.TaskGroup() as lives:
+                for slot, member in self._members.items():
+                    self._begin(slot, member, lives)
                 while self._members or not self._finished:
                     self._replan.clear()
                     for action in self._plan():
@@ -162,7 +222,7 @@ class Pool:
 
     def _plan(self) -> list[Action]:
         members = {
-            slot: Member(member.machine.state, member.retire.is_set())
+            slot: fleet.Member(member.machine.state, member.retire.is_set())
             for slot, member in self._members.items()
         }
         if self._draining:
@@ -171,70 +231,82 @@ class Pool:
                 for slot, member in members.items()
                 if not member.retiring
             ]
-        return plan(
+        return fleet.plan(
             limit=0 if self._paused else self._limit,
             slots=self._slots,
             backlog=self._backlog,
-            boots_at_once=0 if self._resting else self._boots_at_once,
+            boots_at_once=0 if self._failures.resting else self._boots_at_once,
             members=members,
+            held=self._hold,
+            again=self._again,
         )
 
     def _carry_out(self, action: Action, lives: asyncio.TaskGroup) -> None:
         match action:
             case Launch(slot):
-                member = self._members[slot] = _Member(self._make(slot))
-                member.life = lives.create_task(self._live(slot, member), name=f"machine {slot}")
+                machine = self._make(slot)
+                member = self._members[slot] = Member(machine, machine.start)
+                self._begin(slot, member, lives)
             case Retire(slot):
                 self._members[slot].retire.set()
             case Abandon(slot):
-                member = self._members[slot]
-                member.retire.set()
-                # One that has not begun to start sees that it should retire, and does not begin.
-                if member.life and member.machine.state is not MachineState.NEW:
-                    member.life.cancel()
+                self._members[slot].end()
 
-    async def _live(self, slot: int, member: _Member) -> None:
+    def _begin(self, slot: int, member: Member, lives: asyncio.TaskGroup) -> None:
+        member.machine.on_change(partial(self._changed, member))
+        member.life = lives.create_task(self._live(slot, member), name=f"machine {slot}")
+
+    async def _live(self, slot: int, member: Member) -> None:
         """One machine, from its launch to its end."""
         machine = member.machine
         try:
-            if member.retire.is_set():
+            if member.retire.is_set() and not member.adopted:
                 return
             try:
-                if await self._started(machine):
+                if await self._started(slot, member):
                     self._replan.set()  # another may boot
                     await self._serve(machine, member.retire)
             finally:
-                await finish(machine.stop())
+                await finish(machine.release() if self._releasing else machine.stop())
         finally:
             del self._members[slot]
-            self._replan.set()
-            self._left.set()
-            self._left = asyncio.Event()
+            self._gone(slot, machine)
 
-    async def _started(self, machine: PooledMachine) -> bool:
+    def _gone(self, slot: int, machine: PooledMachine) -> None:
+        if slot in self._hold:
+            self._held[slot] = held(machine.info)
+        self._tell(machine.name, self._held.get(slot))
+        self._replan.set()
+        self._left.set()
+        self._left = asyncio.Event()
+
+    async def _started(self, slot: int, member: Member) -> bool:
         """Whether the machine is ready; if not, no other is tried for a while.
 
         :raises TaskgenError: if no machine serves and the last boots all failed.
         """
         try:
-            await machine.start()
+            await member.begin()
         except TaskgenError as error:
-            self._failed(error)
+            if member.adopted:
+                log.warning("%s is not adopted: %s", member.machine.name, error)
+            else:
+                self._again.discard(slot)
+                hopeless = not any(each.serves for each in self._members.values())
+                self._failures.add(error, hopeless=hopeless)
             return False
-        self._failures = 0
+        if not member.adopted:
+            self._again.discard(slot)
+            self._failures.reset()
         return True
 
-    def _failed(self, error: TaskgenError) -> None:
-        self._failures += 1
-        serving = any(m.machine.state in SERVING for m in self._members.values())
-        if self._failures >= BOOT_FAILURES and not serving:
-            raise error
-        rest_s = min(2.0**self._failures, LONGEST_REST_S)
-        told = error.with_console() if isinstance(error, MachineError) else str(error)
-        log.warning("trying again in %d s: %s", rest_s, told)
-        self._resting = True
-        asyncio.get_running_loop().call_later(rest_s, self._rested)
+    def _changed(self, member: Member) -> None:
+        state = member.machine.state
+        if state is MachineState.FAILED:
+            member.retire.set()  # nothing else tells one that waits for work
+        if state is not MachineState.STOPPED:  # that it is gone is told when its slot is free
+            self._tell(member.machine.name, member.info)
 
-    def _rested(self) -> None:
-        self._resting = False
-        self._replan.set()
+    def _tell(self, name: str, info: MachineInfo | None) -> None:
+        for listener in self._listeners:
+            listener(name, info)

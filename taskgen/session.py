@@ -108,6 +108,14 @@ class Session:
         """Whether the connection still stands, as far as is known."""
         return self._wire.failure is None
 
+    def on_end(self, callback: Callable[[str], object]) -> None:
+        """Call ``callback`` with the reason once the connection has ended, in whatever way."""
+
+        def ended(_: asyncio.Future[None]) -> None:
+            callback(str(self._wire.failure or f"{self.target}: the connection has ended"))
+
+        self._wire.closed.add_done_callback(ended)
+
     async def available(self, timeout_s: float | None = None) -> None:
         """Ask ``AVAILABLE`` and wait for the echo.
 

@@ -33,13 +33,15 @@ class Boot:
 
     :ivar unknown: it may have had more than we know: others have used it, or we have, before.
     :ivar uploaded: SHA-256 of each binary that we sent, by name.
-    :ivar runs: those that were carried out.
+    :ivar unsure: names of those that were on their way when who sent them died.
+    :ivar runs: those that were carried out; ``None``: that is not known.
     :ivar stalled: the last one did not end by itself.
     """
 
     unknown: bool = False
     uploaded: dict[str, str] = field(default_factory=dict)
-    runs: int = 0
+    unsure: set[str] = field(default_factory=set)
+    runs: int | None = 0
     stalled: bool = False
 
     def missing(self, wanted: Iterable[Binary]) -> list[Binary]:
@@ -49,6 +51,10 @@ class Boot:
     def changed(self, wanted: Iterable[Binary]) -> list[Binary]:
         """Those of which another version was sent."""
         return [each for each in wanted if self.uploaded.get(each.name, each.sha256) != each.sha256]
+
+    def doubtful(self, wanted: Iterable[Binary]) -> list[Binary]:
+        """Those of which it may have the whole, a part, or nothing."""
+        return [binary for binary in wanted if binary.name in self.unsure]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +81,11 @@ class Rules:
             return f"{', '.join(each.name for each in changed)} changed since it was uploaded"
         if boot.stalled and self.after_stall:
             return "the last run did not end by itself"
+        if doubtful := boot.doubtful(wanted):
+            return f"whether it has all of {', '.join(e.name for e in doubtful)} is not known"
         if boot.unknown and boot.missing(wanted) and not self.trust:
             return "which binaries it has had is not known"
-        if self.reset is Reset.REBOOT and (boot.runs or boot.unknown):
+        if self.reset is Reset.REBOOT and (boot.runs != 0 or boot.unknown):
             return "a fresh start for each run"
         return ""
 
@@ -92,6 +100,7 @@ class SessionManager:
         to others, which would take them for commands.
     :param restart: starts the guest anew.
     :param lost_class: the class of a failure to do so.
+    :param note: told what the guest has had before that changes; must be quick.
     :param provenance: of the target; goes into each outcome.
     """
 
@@ -105,6 +114,7 @@ class SessionManager:
         optimize: bool,
         restart: Restart,
         lost_class: FailureClass,
+        note: Callable[[Boot], object] = lambda boot: None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.session = session
@@ -114,7 +124,9 @@ class SessionManager:
         self._optimize = optimize
         self._restart = restart
         self._lost_class = lost_class
+        self._note = note
         self._provenance = provenance or {}
+        self._last: tuple[str, Exchange] | None = None  # id of the run
 
     @property
     def name(self) -> str:
@@ -139,14 +151,24 @@ class SessionManager:
                 return self._failed(self._lost_class, error)
         return await self._exchange(run, wanted, emit)
 
+    def broken_off(self, run: Run, failure: FailureClass, reason: str) -> Outcome:
+        """The outcome of a run that something ended of which only the caller knows."""
+        if self._last and self._last[0] == run.id:
+            return self._last[1].outcome(failure, reason)
+        return Outcome(
+            target=self.name, failure=failure, reason=reason, provenance=self._provenance
+        )
+
     async def close(self) -> None:
         """Close the session. Never raises."""
         await self.session.close()
 
     async def _start_anew(self, why: str) -> None:
         log.info("%s: starts anew: %s", self.name, why)
+        self._note(Boot(unknown=True))
         self.session = await self._restart(self.session)
         self.boot = Boot()
+        self._note(self.boot)
 
     def _failed(self, failure: FailureClass, error: TaskgenError) -> Outcome:
         return Outcome(
@@ -170,13 +192,27 @@ class SessionManager:
         }
         run = self._without_what_it_cannot_read(run)
         exchange = Exchange(self.session, run, uploads, emit, provenance=provenance)
+        self._last = run.id, exchange
+        if missing:
+            boot.unsure.update(binary.name for binary in missing)
+            self._note(boot)
         try:
             return await exchange.perform()
         finally:  # also of a run that is cancelled, because others will follow it
+            self._account(exchange, missing)
+
+    def _account(self, exchange: Exchange, missing: list[Binary]) -> None:
+        boot = self.boot
+        if boot.runs is not None:
             boot.runs += 1
-            boot.stalled = exchange.stalled
-            if exchange.prepared:
-                boot.uploaded.update((binary.name, binary.sha256) for binary in missing)
+        news = exchange.stalled != boot.stalled
+        boot.stalled = exchange.stalled
+        if exchange.prepared and missing:
+            boot.uploaded.update((binary.name, binary.sha256) for binary in missing)
+            boot.unsure.difference_update(binary.name for binary in missing)
+            news = True
+        if news:
+            self._note(boot)
 
     def _without_what_it_cannot_read(self, run: Run) -> Run:
         if self._optimize or run.settings.admission_control is None:

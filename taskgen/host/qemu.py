@@ -1,25 +1,34 @@
-"""One QEMU process: launched unprivileged and sandboxed, watched, stopped."""
+"""One QEMU process: launched unprivileged and sandboxed, or adopted; watched, stopped, let go."""
 
 from __future__ import annotations
 
 import logging
 import os
-import socket
-import stat
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from taskgen.errors import BootError, HostError, LaunchError, MachineDiedError, MachineError
+from taskgen.errors import (
+    AdoptionError,
+    BootError,
+    HostError,
+    LaunchError,
+    MachineDiedError,
+    MachineError,
+)
 from taskgen.host.accounts import Account, account, group_of
 from taskgen.host.bridge import Tap
+from taskgen.host.command_lines import is_qemu
 from taskgen.host.console import Console
+from taskgen.host.console_hub import ConsoleHub
+from taskgen.host.descriptors import Descriptors
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.netns import Namespace
 from taskgen.host.process import Exit, Process, start
+from taskgen.host.process import adopt as find_process
 from taskgen.host.qemu_command import Accelerator, Launch, command
 from taskgen.host.qmp import Qmp
 from taskgen.host.records import MachineRecord
@@ -35,16 +44,23 @@ KVM_DEVICE = Path("/dev/kvm")
 
 _QUIT_S = 2.0
 _TERM_S = 2.0
-_SUN_PATH = 107  # unix(7), without the trailing NUL
+
+# Files in a machine's directory.
+_CONSOLE_LOG = "console.log"
+_CONSOLE = "console.sock"
+_QEMU_LOG = "qemu.log"
+_QMP = "qmp.sock"
 
 
 class Qemu:
-    """A running QEMU. Made by :func:`launch`.
+    """A running QEMU. Made by :func:`launch` or :func:`adopt`.
 
     :ivar record: its name, profile, accelerator and UUID.
     :ivar qmp: its control connection.
-    :ivar console: its serial line.
+    :ivar console: what its serial line has said, from the beginning.
+    :ivar console_hub: its serial line, for those who watch and type.
     :ivar launched_at: ``time.monotonic()`` just before it was started.
+    :ivar left_running: set it to have it left running, with its files, when its block is left.
     """
 
     def __init__(
@@ -52,15 +68,18 @@ class Qemu:
         record: MachineRecord,
         process: Process,
         qmp: Qmp,
-        console: Console,
+        *,
+        home: Path,
+        inotify: Inotify,
         launched_at: float,
     ) -> None:
         self.record = record
         self.process = process
         self.qmp = qmp
-        self.console = console
+        self.console = Console(home / _CONSOLE_LOG, inotify)
+        self.console_hub = ConsoleHub(record.name, home / _CONSOLE)
         self.launched_at = launched_at
-        self._stopping = False
+        self.left_running = False
 
     @property
     def name(self) -> str:
@@ -108,6 +127,14 @@ class Qemu:
                 return await self.process.stop(grace_s=_QUIT_S, term_s=_TERM_S)
         return await self.process.stop(term_s=_TERM_S)
 
+    async def let_go(self) -> None:
+        """Let go of it; it runs on, and another engine can adopt it."""
+        self.console_hub.close()
+        try:
+            await self.qmp.close()
+        finally:
+            self.process.release()
+
 
 @asynccontextmanager
 async def launch(
@@ -122,10 +149,14 @@ async def launch(
     mac: str | None = None,
     user: str | None = DEFAULT_USER,
     icount: bool = False,
+    slot: int = 0,
+    fingerprint: str = "",
 ) -> AsyncIterator[Qemu]:
     """A running QEMU while in the block; its guest has only begun to boot on entry.
 
     :param name: the machine's; its directory and record are made under it, and removed at the end.
+    :param slot: for its record: the machine's number.
+    :param fingerprint: for its record: tells machines that are not alike from each other.
     :param namespace: the network namespace that the process itself starts in.
     :param tap: the machine's tap, with ``mac``; QEMU alone holds it on entry. ``None``: no network.
     :param user: who QEMU runs as; ``None``: the caller.
@@ -138,22 +169,27 @@ async def launch(
     if icount and (profile.icount is None or accelerator is not Accelerator.TCG):
         raise HostError(f"profile {profile.name}: no virtual time with {accelerator}")
     owner = _account(user, accelerator)
-    record = MachineRecord(name=name, profile=profile.name, accelerator=accelerator)
+    record = MachineRecord(
+        name=name,
+        profile=profile.name,
+        accelerator=accelerator,
+        slot=slot,
+        fingerprint=fingerprint,
+    )
     async with AsyncExitStack() as stack:
         if tap:
             stack.enter_context(tap)
         home = directory.add_machine(record, owner)
         stack.callback(directory.remove_machine, name)
-        log_file = _empty_file(home / "console.log", owner)
-        # Ours are closed once QEMU has its copies; else a QEMU that dies would go unnoticed.
-        with _Descriptors() as fds:
+        with Descriptors() as fds:
             prepared = Launch(
                 name=name,
                 uuid=record.uuid,
                 accelerator=accelerator,
                 files={path: fds.open(path, owner) for path in files},
-                console=log_file,
-                qmp_fd=fds.listen(home / "qmp.sock", owner),
+                console=_empty_file(home / _CONSOLE_LOG, owner),
+                console_fd=fds.listen(home / _CONSOLE, owner),
+                qmp_fd=fds.listen(home / _QMP, owner),
                 mac=mac,
                 tap_fd=tap.fd if tap else None,
                 icount=icount,
@@ -165,21 +201,73 @@ async def launch(
                 namespace=namespace,
                 user=owner,
                 fds=[*fds.all, *([tap.fd] if tap else [])],
-                output=_empty_file(home / "qemu.log", None),
+                output=_empty_file(home / _QEMU_LOG, None),
             )
         stack.push_async_callback(_end, process)
         if tap:
             tap.close()  # from now on it goes when QEMU goes
-        console = Console(log_file, inotify)
         try:
-            qmp = await Qmp.connect(name, home / "qmp.sock")
+            qmp = await Qmp.connect(name, home / _QMP)
         except MachineError as error:
             ended = await process.stop(grace_s=1.0)  # it is ending by itself, as a rule
             raise LaunchError(f"{name}: QEMU did not start: {ended}") from error
-        stack.push_async_callback(qmp.close)
-        qemu = Qemu(record, process, qmp, console, launched_at)
-        stack.push_async_callback(_stop, qemu)
-        yield qemu
+        qemu = Qemu(record, process, qmp, home=home, inotify=inotify, launched_at=launched_at)
+        async with _controlled(stack, qemu):
+            yield qemu
+
+
+@asynccontextmanager
+async def adopt(
+    record: MachineRecord, *, directory: FleetDirectory, inotify: Inotify, timeout_s: float = 5.0
+) -> AsyncIterator[Qemu]:
+    """The QEMU that an engine before us launched, while in the block.
+
+    If that cannot be, it is ended, and nothing is left of it.
+
+    :param timeout_s: limit for its answer.
+    :raises AdoptionError: if it has ended, does not answer, or its guest does not run.
+    """
+    name = record.name
+    home = directory.machine(name)
+    async with AsyncExitStack() as stack:
+        stack.callback(directory.remove_machine, name)
+        process = await find_process(
+            name, lambda argv: is_qemu(argv, [record.uuid]), output=home / _QEMU_LOG
+        )
+        if process is None:
+            raise AdoptionError(f"{name}: its QEMU has ended while nobody watched it")
+        stack.push_async_callback(_end, process)
+        try:
+            qmp = await Qmp.connect(name, home / _QMP, timeout_s=timeout_s)
+        except MachineError as error:
+            raise AdoptionError(f"{name} cannot be adopted: {error.message}") from error
+        launched_at = time.monotonic() - (time.time() - record.created)
+        qemu = Qemu(record, process, qmp, home=home, inotify=inotify, launched_at=launched_at)
+        async with _controlled(stack, qemu):
+            if (status := await _status(qemu)) != "running":
+                raise AdoptionError(f"{name} cannot be adopted: its guest is {status}")
+            yield qemu
+
+
+@asynccontextmanager
+async def _controlled(stack: AsyncExitStack, qemu: Qemu) -> AsyncIterator[None]:
+    """At the end it is stopped, or the stack is emptied and it runs on."""
+    stack.push_async_callback(qemu.qmp.close)
+    stack.callback(qemu.console_hub.close)
+    stack.push_async_callback(_stop, qemu)
+    try:
+        yield
+    finally:
+        if qemu.left_running and qemu.process.exit is None:
+            stack.pop_all()
+            await finish(qemu.let_go())
+
+
+async def _status(qemu: Qemu) -> str:
+    try:
+        return await qemu.qmp.status()
+    except MachineError as error:
+        raise AdoptionError(f"{qemu.name} cannot be adopted: {error.message}") from error
 
 
 async def _stop(qemu: Qemu) -> None:
@@ -203,41 +291,3 @@ def _empty_file(path: Path, owner: Account | None) -> Path:
     if owner:
         os.chown(path, owner.uid, owner.gid)
     return path
-
-
-class _Descriptors:
-    """The files and sockets that a QEMU inherits."""
-
-    def __init__(self) -> None:
-        self.all: list[int] = []
-
-    def open(self, path: Path, owner: Account | None) -> str:
-        """Open an image; the path by which the child reaches it.
-
-        The image may lie in a home directory that the QEMU user must not enter.
-        """
-        mode = path.stat().st_mode
-        if owner and not mode & stat.S_IROTH and path.stat().st_uid != owner.uid:
-            raise HostError(f"{path}: not readable by the QEMU user", hint=f"chmod o+r {path}")
-        self.all.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        return f"/proc/self/fd/{self.all[-1]}"
-
-    def listen(self, path: Path, owner: Account | None) -> int:
-        """A listening Unix socket, bound here so that a connection can be made at once."""
-        if len(os.fsencode(path)) > _SUN_PATH:
-            raise HostError(f"{path}: too long for a Unix socket", hint="set TASKGEN_RUN shorter")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.bind(str(path))
-            path.chmod(0o600)
-            if owner:
-                os.chown(path, owner.uid, owner.gid)
-            sock.listen(1)
-            self.all.append(sock.detach())
-        return self.all[-1]
-
-    def __enter__(self) -> _Descriptors:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        while self.all:
-            os.close(self.all.pop())

@@ -21,7 +21,9 @@ class Launch:
     """What one launch adds to the machine's profile.
 
     :ivar files: profile's path of kernel and initrd → the path that QEMU opens instead.
-    :ivar qmp_fd: a listening Unix socket.
+    :ivar console: file that all is logged to which the guest prints.
+    :ivar console_fd: a listening Unix socket.
+    :ivar qmp_fd: another one.
     :ivar tap_fd: ``None``: the machine gets no network card.
     :ivar icount: virtual time: the guest's clock counts its instructions.
     """
@@ -31,6 +33,7 @@ class Launch:
     accelerator: Accelerator
     files: dict[Path, str]
     console: Path
+    console_fd: int
     qmp_fd: int
     mac: str | None = None
     tap_fd: int | None = None
@@ -51,7 +54,7 @@ def command(profile: Profile, launch: Launch) -> list[str]:
         *(["-cpu", profile.cpu] if profile.cpu else []),
         *["-smp", str(profile.cpus)],
         *["-m", str(profile.memory_mb)],
-        *["-chardev", f"null,id=console,logfile={_escape(launch.console)},logappend=on"],
+        *["-chardev", _console(launch)],
         *["-serial", "chardev:console"],
         *["-chardev", f"socket,id=qmp,fd={launch.qmp_fd},server=on,wait=off"],
         *["-mon", "chardev=qmp,mode=control"],
@@ -59,6 +62,14 @@ def command(profile: Profile, launch: Launch) -> list[str]:
         *_image(profile, launch),
         *profile.arguments,
     ]
+
+
+def _console(launch: Launch) -> str:
+    """The serial line: logged whoever watches, thrown away while nobody does."""
+    return (
+        f"socket,id=console,fd={launch.console_fd},server=on,wait=off"
+        f",logfile={_escape(launch.console)},logappend=on"
+    )
 
 
 def _accelerator(profile: Profile, launch: Launch) -> list[str]:

@@ -15,6 +15,8 @@ from taskgen.host.waiting import finish
 
 log = logging.getLogger(__name__)
 
+_CLOSE_S = 5.0
+
 #: Name of the event, its data.
 EventCallback = Callable[[str, Mapping[str, Any]], object]
 
@@ -82,8 +84,8 @@ class Qmp:
         self._reader.cancel()
         await finish(asyncio.wait([self._reader]))
         try:
-            await finish(self._client.disconnect())
-        except (QMPError, OSError, EOFError) as error:
+            await finish(asyncio.wait_for(self._client.disconnect(), _CLOSE_S))
+        except (QMPError, OSError, EOFError) as error:  # TimeoutError is an OSError
             log.debug("%s: QMP connection ended: %s", self.name, error)
 
     async def _read_events(self) -> None:

@@ -9,6 +9,7 @@
         dnsmasq.*
         machines/            0711
           taskgen-1.json           MachineRecord, written before the process is started
+          taskgen-1.boot           what its guest was sent; see taskgen.boot_notes
           taskgen-1/         0700  the QEMU user's: console, QMP socket
 
 A daemon's machines outlive it, so their directory lies with its state, in ``TASKGEN_STATE``, with a
@@ -89,6 +90,9 @@ class MachineRecord:
     """``machines/NAME.json``.
 
     :ivar uuid: on the command line of the machine's QEMU.
+    :ivar slot: the machine's number; 0: it is none of a fleet's slots.
+    :ivar fingerprint: of all that a machine is launched with; one that differs is not adopted.
+    :ivar created: just before the launch, seconds since the epoch.
     """
 
     __pydantic_config__ = STRICT
@@ -96,6 +100,8 @@ class MachineRecord:
     name: str
     profile: str
     accelerator: str
+    slot: int = 0
+    fingerprint: str = ""
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: float = field(default_factory=time.time)
     version: int = _VERSION
@@ -133,7 +139,7 @@ def remove_machine(machines: Path, name: str) -> None:
     """Remove a machine's directory, then its record; its process has ended."""
     with suppress(FileNotFoundError):
         shutil.rmtree(machines / name)
-    for suffix in (".new", ".json"):
+    for suffix in (".new", ".boot", ".json"):
         (machines / f"{name}{suffix}").unlink(missing_ok=True)
 
 

@@ -12,7 +12,8 @@ from taskgen.errors import BootError, MachineDiedError
 from taskgen.host.qemu_command import Accelerator
 from taskgen.interfaces import FailureClass, Run, SessionSettings
 from taskgen.lifecycle import MachineState
-from taskgen.machine import Machine, MachineKind
+from taskgen.machine import Machine
+from taskgen.machine_kind import MachineKind
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
 

@@ -10,7 +10,8 @@ from taskgen.binaries import Binaries
 from taskgen.host.qemu_command import Accelerator
 from taskgen.interfaces import FailureClass, Run, SessionSettings
 from taskgen.lifecycle import MachineState
-from taskgen.machine import Machine, MachineKind
+from taskgen.machine import Machine
+from taskgen.machine_kind import MachineKind
 from taskgen.settings import Reset
 from taskgen.task import Task
 from taskgen.taskset import TaskSet

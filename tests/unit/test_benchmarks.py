@@ -119,6 +119,7 @@ def test_the_floor_is_the_same_machine(option):
         accelerator=Accelerator.TCG,
         files={path: str(path) for path in (profile.kernel, profile.initrd)},
         console=Path("console"),
+        console_fd=5,
         qmp_fd=3,
         mac=slot.mac,
         tap_fd=4,
@@ -138,6 +139,9 @@ class QuickMachine:
 
     def __init__(self, slot):
         self.name = f"machine-{slot}"
+
+    def on_change(self, callback):
+        """It never changes."""
 
     async def start(self):
         """Nothing to do."""

@@ -12,6 +12,7 @@ from taskgen.errors import BootError
 from taskgen.events.handler import EventHandler
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import Lifecycle, MachineState
+from taskgen.machine_info import MachineInfo
 from taskgen.pool import Pool
 from taskgen.queue import JobQueue, JobSpec
 
@@ -24,12 +25,36 @@ class FakeMachine:
     def __init__(self, world, slot):
         self.world = world
         self.name = f"taskgen-{slot}"
-        self.life = Lifecycle(self.name)
+        self.slot = slot
+        self.listeners = []
+        self.life = Lifecycle(self.name, lambda: [listener() for listener in self.listeners])
         self.usable = True
+        self.released = False
 
     @property
     def state(self):
         return self.life.state
+
+    @property
+    def info(self):
+        return MachineInfo(
+            name=self.name,
+            slot=self.slot,
+            state=self.state,
+            profile=self.profile,
+            accelerator="tcg",
+            mac="",
+            tap="",
+        )
+
+    def on_change(self, callback):
+        self.listeners.append(callback)
+
+    async def adopt(self):
+        self.life.to(MachineState.ADOPTING)
+        await self.world.take_over(self)
+        self.life.to(MachineState.READY)
+        self.world.served.append(self.name)
 
     async def start(self):
         self.life.to(MachineState.LAUNCHING)
@@ -59,6 +84,11 @@ class FakeMachine:
         self.life.to(MachineState.STOPPED)
         self.world.stopped += 1
 
+    async def release(self):
+        self.released = True
+        self.world.released.append(self.name)
+        await self.stop()
+
 
 class World:
     @classmethod
@@ -72,7 +102,7 @@ class World:
 
     def __init__(self, queue, limit=3, boots_at_once=2, standing=False, idle_s=0.0):
         self.made, self.stopped, self.booting, self.most_booting = 0, 0, 0, 0
-        self.served, self.results, self.told = [], [], []
+        self.served, self.results, self.told, self.released = [], [], [], []
         self.queue = queue
         world = self
 
@@ -103,6 +133,9 @@ class World:
         return FakeMachine(self, slot)
 
     async def boot(self):
+        await asyncio.sleep(0)
+
+    async def take_over(self, machine):
         await asyncio.sleep(0)
 
     async def execute(self, machine, run):
@@ -221,7 +254,7 @@ def test_cancelling_pushes_the_run_back_and_reports_it():
 
 
 def test_boots_that_keep_failing_end_the_fleet_with_the_reason(monkeypatch):
-    monkeypatch.setattr("taskgen.pool.LONGEST_REST_S", 0.0)
+    monkeypatch.setattr("taskgen.boot_failures.LONGEST_REST_S", 0.0)
 
     class Broken(World):
         async def boot(self):
@@ -237,7 +270,7 @@ def test_boots_that_keep_failing_end_the_fleet_with_the_reason(monkeypatch):
 
 
 def test_a_boot_that_fails_once_is_tried_again_and_told_with_its_console(monkeypatch, caplog):
-    monkeypatch.setattr("taskgen.pool.LONGEST_REST_S", 0.0)
+    monkeypatch.setattr("taskgen.boot_failures.LONGEST_REST_S", 0.0)
 
     class Flaky(World):
         boots = 0

@@ -1,0 +1,87 @@
+"""From a QEMU that runs to a guest that answers: lease, connection, ``AVAILABLE``."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from taskgen.errors import BootError, SessionError
+from taskgen.host.fleet_network import FleetNetwork
+from taskgen.host.qemu import Qemu
+from taskgen.profiles import Profile
+from taskgen.protocol import DEFAULT_PORT
+from taskgen.session import Limits, Session
+from taskgen.slots import Slot
+
+
+async def wait_ready(
+    slot: Slot, profile: Profile, network: FleetNetwork, qemu: Qemu, *, adopted: bool = False
+) -> Session:
+    """Wait until the guest of a machine is ready; a session with it.
+
+    :param adopted: it may have been ready for long: the lease that it has counts, and whatever it
+        was doing is cleared.
+    :raises BootError: if it is not within the profile's limit, with what it got to.
+    """
+    reached = "it has no DHCP lease"
+
+    async def connect(address: str) -> socket.socket:
+        return await network.connect(address, DEFAULT_PORT, timeout_s=profile.boot_timeout_s)
+
+    try:
+        async with asyncio.timeout(profile.boot_timeout_s):
+            known = network.leases.current(slot.mac) if adopted else None
+            # Silence is looked into only until there is a lease: a guest need not print.
+            lease = str(known.address) if known else await _lease(slot, profile, network, qemu)
+            reached = f"it has a lease, {lease}, but does not answer there"
+            limits = Limits(connect_s=profile.boot_timeout_s)
+            session = await Session.open(slot.name, lambda: connect(lease), limits=limits)
+            if adopted:
+                await _clear(session)
+            return session
+    except TimeoutError as error:
+        raise BootError(
+            f"{slot.name}: not ready after {profile.boot_timeout_s:g} s: {reached}",
+            hint="its console's last lines say more",
+            console=qemu.console.tail(),
+        ) from error
+    except SessionError as error:
+        raise BootError(
+            f"{slot.name}: {reached}: {error.message}", console=qemu.console.tail()
+        ) from error
+
+
+async def _clear(session: Session) -> None:
+    try:
+        session.clear()
+        await session.available()
+    except BaseException:
+        await session.close()
+        raise
+
+
+async def has_tap(network: FleetNetwork, slot: Slot) -> bool:
+    """Whether the slot's tap is there."""
+    try:
+        await network.namespace.run(socket.if_nametoindex, slot.tap)
+    except OSError:
+        return False
+    return True
+
+
+async def _lease(slot: Slot, profile: Profile, network: FleetNetwork, qemu: Qemu) -> str:
+    """The address that the guest gets.
+
+    :raises BootError: if it gets none, or does not even print anything.
+    """
+    output = asyncio.create_task(qemu.first_output(profile.silent_s))
+    lease = asyncio.create_task(network.wait_lease(slot, profile.boot_timeout_s))
+    try:
+        await asyncio.wait([output, lease], return_when=asyncio.FIRST_COMPLETED)
+        if not lease.done():
+            output.result()  # raises what silence means
+        return str((await lease).address)
+    finally:
+        for task in (output, lease):
+            task.cancel()
+        await asyncio.wait([output, lease])

@@ -1,0 +1,69 @@
+"""Resets of a guest: those that we ask for, and those that nobody here asked for.
+
+A guest that resets itself forgets what it was sent, and does not say so. So once it is ready QEMU
+is told to stop it then, for good: also an engine that was not there to see it can tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from taskgen.errors import MachineError
+from taskgen.host.qemu import Qemu
+
+#: Seconds from ``system_reset`` to QEMU's word that it has reset the machine.
+RESET_S = 10.0
+
+
+class GuestReset:
+    """The resets of one machine.
+
+    :param on_unasked: called with what has happened to the guest, in words; must not block.
+    """
+
+    def __init__(self, qemu: Qemu, on_unasked: Callable[[str], object]) -> None:
+        self._qemu = qemu
+        self._on_unasked = on_unasked
+        self._done: asyncio.Event | None = None  # while we are resetting it
+        qemu.qmp.on_event(self._on_event)
+
+    async def forbid(self) -> None:
+        """From now on the guest stops where it would reset itself or power off.
+
+        :raises MachineError: if QEMU does not answer.
+        """
+        await self._set_action(reboot="shutdown", shutdown="pause")
+
+    async def perform(self) -> None:
+        """Reset the guest; it may reset itself again until :meth:`forbid`, as some do at boot.
+
+        :raises MachineError: if QEMU does not do it.
+        """
+        await self._set_action(reboot="reset", shutdown="poweroff")
+        self._done = asyncio.Event()
+        try:
+            await self._qemu.qmp.execute("system_reset")
+            async with asyncio.timeout(RESET_S):
+                await self._done.wait()
+        except TimeoutError as error:
+            raise MachineError(
+                f"{self._qemu.name}: QEMU has not reset it within {RESET_S:g} s",
+                console=self._qemu.console.tail(),
+            ) from error
+        finally:
+            self._done = None
+
+    async def _set_action(self, **actions: str) -> None:
+        await self._qemu.qmp.execute("set-action", actions)
+
+    def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
+        if name not in ("RESET", "SHUTDOWN"):
+            return
+        if self._done is not None and name == "RESET":
+            self._done.set()
+            return
+        by = "its guest" if data.get("guest") else "somebody else"
+        what = "shut down" if data.get("reason") == "guest-shutdown" else "reset"
+        self._on_unasked(f"was {what} by {by}")

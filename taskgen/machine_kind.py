@@ -1,0 +1,59 @@
+"""What the machines of one fleet have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taskgen.binaries import Binaries
+from taskgen.host.qemu import DEFAULT_USER
+from taskgen.host.qemu_command import Accelerator, Launch, command
+from taskgen.profiles import Profile
+from taskgen.settings import Reset
+from taskgen.slots import Slot
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineKind:
+    """What the machines of one fleet have in common.
+
+    :ivar accelerator: what executes the guests' instructions.
+    :ivar binaries: where the task binaries lie.
+    :ivar user: the system user that QEMU runs as; ``None``: the caller.
+    :ivar icount: virtual time, where the profile offers it.
+    :ivar reset: what is done to a machine between two runs.
+    :ivar provenance: goes into each outcome, beside what the machine itself adds.
+    """
+
+    profile: Profile
+    accelerator: Accelerator
+    binaries: Binaries
+    user: str | None = DEFAULT_USER
+    icount: bool = False
+    reset: Reset = Reset.CLEAR
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def fingerprint(self, slot: Slot) -> str:
+        """Of all that a slot's machine is launched with: QEMU, its command line, image, user.
+
+        A machine that has another one is not what a launch would give.
+        """
+        launch = Launch(
+            name=slot.name,
+            uuid="",
+            accelerator=self.accelerator,
+            files={path: str(path) for path in self.profile.image_files()},
+            console=Path(),
+            console_fd=0,
+            qmp_fd=0,
+            mac=slot.mac,
+            tap_fd=0,
+            icount=self.icount,
+        )
+        same = {key: self.provenance.get(key) for key in ("qemu", "image_sha256")}
+        parts = [command(self.profile, launch), slot.tap, self.user, same]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""What ends a machine while it is at work: its QEMU's death, or that of its tap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from taskgen.errors import MachineError
+from taskgen.host.qemu import Qemu
+from taskgen.host.waiting import finish
+
+T = TypeVar("T")
+
+#: Seconds within which QEMU is seen to have ended where its tap went for that reason.
+TAP_S = 1.0
+
+
+class Loss:
+    """Watches one machine, until :meth:`close`.
+
+    :param tap: name of its tap.
+    :param on_loss: called with what has happened, once.
+    """
+
+    def __init__(self, qemu: Qemu, tap: str, on_loss: Callable[[MachineError], object]) -> None:
+        self._qemu = qemu
+        self._tap = tap
+        self._on_loss = on_loss
+        self._error: asyncio.Future[MachineError] = asyncio.get_running_loop().create_future()
+        self._tasks = [asyncio.create_task(self._watch(), name=f"{qemu.name}: its end")]
+
+    @property
+    def happened(self) -> bool:
+        """Whether the machine is lost."""
+        return self._error.done()
+
+    def tap_gone(self) -> None:
+        """The tap is gone: deleted by somebody, unless its QEMU has just ended."""
+        if not self.happened and len(self._tasks) == 1:
+            self._tasks.append(asyncio.create_task(self._blame_tap(), name=f"{self._tap}: gone"))
+
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``.
+
+        :raises MachineDiedError: if QEMU ends first.
+        :raises MachineError: if the tap is gone.
+        """
+        working = asyncio.create_task(work)
+        try:
+            either: list[asyncio.Future[Any]] = [working, self._error]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise self._error.result()
+            return await working
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+
+    async def close(self) -> None:
+        """Watch no more."""
+        for task in self._tasks:
+            task.cancel()
+        await finish(asyncio.wait(self._tasks))
+
+    async def _watch(self) -> None:
+        self._lose(await self._qemu.died())
+
+    async def _blame_tap(self) -> None:
+        await asyncio.sleep(TAP_S)  # cut short by _watch, if QEMU has ended
+        self._lose(
+            MachineError(
+                f"{self._qemu.name}: its tap {self._tap} is gone",
+                hint="somebody deleted it; another machine is launched in its place",
+                console=self._qemu.console.tail(),
+            )
+        )
+
+    def _lose(self, error: MachineError) -> None:
+        if not self.happened:
+            self._error.set_result(error)
+            self._on_loss(error)
