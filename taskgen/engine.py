@@ -15,6 +15,7 @@ from taskgen.breaker import Breaker, Failed
 from taskgen.events.model import Event
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Outcome, Run, RunQueue, Target
+from taskgen.log_fields import log_fields
 from taskgen.waiting import first_of
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,10 @@ class Engine:
 
     async def _execute(self, run: Run, target: Target) -> Run | None:
         """Carry a run out; ``None`` if it was stopped, and is back in the queue."""
+        with log_fields(job=run.job_id, run=run.id):
+            return await self._carry_out(run, target)
+
+    async def _carry_out(self, run: Run, target: Target) -> Run | None:
         handlers = self.audience.of(run)
 
         def emit(event: Event) -> None:
@@ -236,14 +241,15 @@ class Engine:
         attempts, outcome = settled.result(), ended.outcome
         assert outcome is not None
         if outcome.failure:
-            log.warning(
-                "variant %d, attempt %d on %s failed (%s): %s",
-                ended.variant.index,
-                ended.attempt,
-                outcome.target,
-                outcome.failure,
-                outcome.reason,
-            )
+            with log_fields(job=ended.job_id, run=ended.id):
+                log.warning(
+                    "variant %d, attempt %d on %s failed (%s): %s",
+                    ended.variant.index,
+                    ended.attempt,
+                    outcome.target,
+                    outcome.failure,
+                    outcome.reason,
+                )
         for handler in self.audience.of(ended):
             handler.on_finish(ended)
             if attempts:

@@ -16,6 +16,7 @@ from taskgen.discovery import Refusal
 from taskgen.errors import TaskgenError
 from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
+from taskgen.log_fields import log_fields
 from taskgen.scan import HostState, ScanPlan
 from taskgen.waiting import innermost
 
@@ -215,7 +216,8 @@ class HostPool:
         if isinstance(found, Refusal):
             self._refused(index, name, found)
         else:
-            await self._live(index, found)
+            with log_fields(host=name):
+                await self._live(index, found)
 
     def _unless_begun(self, index: int, attempt: asyncio.Task[None]) -> None:
         """Give back a host whose try was cancelled before it began."""

@@ -96,6 +96,10 @@ class PoolKeeper:
                     self._end_of_work(error)
                     return
                 await self._rest(name, error)
+            except Exception as error:
+                log.exception("%s: a bug of ours", name)
+                self._end_of_work(TaskgenError(f"{name}: a bug of ours: {error!r}"))
+                return
 
     async def _rest(self, name: str, error: TaskgenError) -> None:
         rest_s = self._rests.get(name, FIRST_REST_S)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,6 @@ from taskgen.retelling import retell
 from taskgen.service_plan import Plan
 from taskgen.status import Status, look
 from taskgen.waiting import first_of
-from taskgen.wishes import Wishes
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +65,14 @@ class Service:
         self.hosts = hosts
         self.fleet = fleet
         self.problems = problems
-        self.wishes = Wishes(paused=plan.paused)
+        self.wishes = plan.wishes
         self.keeps_machines = False  #: whether they are left running at the end
         pools = {"machines": machines, "hosts": hosts}
         self.keeper = PoolKeeper(
             {name: pool for name, pool in pools.items() if pool}, problems, lasting=plan.lasting
         )
         self._wishing = asyncio.Lock()
+        self._listeners: list[Callable[[], object]] = []
 
     async def add_job(self, spec: JobSpec, handlers: Sequence[EventHandler] = ()) -> str:
         """Queue a job, after all has been checked that can be.
@@ -167,6 +167,16 @@ class Service:
             self.machines.limit = max_machines
         self.queue.paused = wishes.paused
         self.keeper.retry()
+        self.fleet_changed()
+
+    def on_fleet_change(self, listener: Callable[[], object]) -> None:
+        """Call ``listener`` when limit or pause of the fleet were changed. Must not block."""
+        self._listeners.append(listener)
+
+    def fleet_changed(self) -> None:
+        """Tell those who listen."""
+        for listener in self._listeners:
+            listener()
 
     def resume(self) -> None:
         """Take targets again as there is work for them, also after boots that kept failing."""
@@ -265,7 +275,7 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
             )
         on_stall = partial(_stalled, problems) if plan.lasting else None
         queue = await stack.enter_async_context(JobQueue.open(plan.queue, on_stall=on_stall))
-        queue.paused = plan.paused
+        queue.paused = plan.wishes.paused
         if plan.settings.results.days:
             await queue.prune(time.time() - plan.settings.results.days * 86_400)
         engine = Engine(queue, Audience(), idle_s=plan.settings.fleet.idle_timeout_s)

@@ -30,7 +30,7 @@ class Plan:
         ``machines``.
     :ivar queue: file of the queue; ``None``: it ends with the process.
     :ivar max_machines: machines at most.
-    :ivar paused: whether no run is begun at first.
+    :ivar wishes: what users changed of an earlier service, ``max_machines`` already in effect.
     :ivar lasting: go on by itself after what keeps the work from being done: boots that fail, a
         full disk. If not, waiting calls raise it.
     :ivar keep_wishes: called, in a thread, with what users changed, before it takes effect.
@@ -43,7 +43,7 @@ class Plan:
     store: BinaryStore | None = None
     queue: Path | None = None
     max_machines: int = field(default_factory=lambda: os.cpu_count() or 1)
-    paused: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
     lasting: bool = False
     keep_wishes: Callable[[Wishes], None] = lambda wishes: None
     settings: Settings = field(default_factory=Settings)

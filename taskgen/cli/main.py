@@ -9,6 +9,7 @@ import click
 
 import taskgen
 from taskgen.cli.console import note
+from taskgen.cli.daemon import daemon
 from taskgen.cli.doctor import doctor
 from taskgen.cli.down import down
 from taskgen.cli.results import results
@@ -51,13 +52,18 @@ def cli(verbose: int) -> None:
         logging.getLogger(library).setLevel(logging.ERROR if verbose < 3 else logging.DEBUG)
 
 
-for command in (run, taskset, results, doctor, down):
+for command in (run, taskset, results, daemon, doctor, down):
     cli.add_command(command)
 
 
 def main() -> None:
     """Entry point of the installed command."""
     cli(prog_name="taskgen")
+
+
+def taskgend() -> None:
+    """Entry point of the installed command ``taskgend``, for service managers."""
+    cli(["daemon", *sys.argv[1:]], prog_name="taskgen")
 
 
 if __name__ == "__main__":

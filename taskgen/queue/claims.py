@@ -264,6 +264,7 @@ class Claims(History):
                 return
             work.state, work.total = JobState.DONE, work.done + work.bad
         work.ended_at = self._clock()
+        log.info("job %s is %s: %d results, %d given up", work.id, work.state, work.done, work.bad)
         if not work.bad:
             work.source = None  # a task-set can be large
         self._open.pop(work.id, None)

@@ -23,6 +23,7 @@ LAYERS = {
     "taskgen.slots": 0,
     "taskgen.profiles": 0,
     "taskgen.problems": 0,
+    "taskgen.log_fields": 0,
     # what a task-set is, and the values that all agree on
     "taskgen.admission": 1,
     "taskgen.blocks": 1,
@@ -115,6 +116,7 @@ LAYERS = {
     "taskgen.status": 4,
     # the faces
     "taskgen.cli": 5,
+    "taskgen.daemon": 5,
 }
 
 MODULES = sorted(

@@ -1,0 +1,69 @@
+"""What the daemon says on standard error: lines for people, or one JSON object in each line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+from taskgen.daemon_settings import LogSettings
+from taskgen.log_fields import current_fields
+
+#: Libraries whose messages are of no use to a user, unless everything is asked for.
+_LIBRARIES = ("asyncio", "qemu", "pyroute2", "uvicorn", "httpx")
+
+#: The most important of :data:`taskgen.daemon_settings.LogSettings.level` first.
+_MORE = ("error", "warning", "info", "debug")
+
+
+class JsonFormatter(logging.Formatter):
+    """One line, whatever is in the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, str] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **current_fields(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class HumanFormatter(logging.Formatter):
+    """Time of day, level where it is not the usual one, message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(mark)s%(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        usual = record.levelno == logging.INFO
+        record.mark = "" if usual else f"{record.levelname.lower()}: "
+        return super().format(record)
+
+
+def configure_logging(
+    settings: LogSettings, *, verbose: int = 0, stream: TextIO | None = None
+) -> None:
+    """Say what is logged from now on in this way, and in no other.
+
+    :param verbose: so many levels more than the settings say.
+    :param stream: default: standard error.
+    """
+    stream = stream or sys.stderr
+    human = settings.format == "human" or (settings.format == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(HumanFormatter() if human else JsonFormatter())
+    wanted = _MORE.index(settings.level) + verbose
+    level = getattr(logging, _MORE[min(wanted, len(_MORE) - 1)].upper())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("taskgen").setLevel(level)
+    everything = wanted >= len(_MORE)
+    for library in _LIBRARIES:
+        logging.getLogger(library).setLevel(logging.DEBUG if everything else logging.ERROR)
