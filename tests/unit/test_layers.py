@@ -17,6 +17,7 @@ LAYERS = {
     "taskgen.config": 0,
     "taskgen.settings": 0,
     "taskgen.assets": 0,
+    "taskgen.collector": 0,
     "taskgen.waiting": 0,
     "taskgen.slots": 0,
     "taskgen.profiles": 0,
