@@ -78,6 +78,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Message], State]] = {
 # compare it.
 _CLOSED, _GO_SEND_DUE = State.CLOSED, State.GO_SEND_DUE
 _GO_SEND, _AVAILABLE = int(Word.GO_SEND), int(Word.AVAILABLE)
+_ECHO = Available()
 
 
 class Connection(ABC):
@@ -284,7 +285,7 @@ class ClientConnection(Connection):
     def _take_echo(self) -> Available:
         # One that nobody asked for is harmless: too large for a length, it cannot be misread.
         self._echoes_due = max(0, self._echoes_due - 1)
-        return Available()
+        return _ECHO
 
     def _begin_frame(self, size: int) -> None:
         if size > MAX_FRAME_BYTES:
