@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -70,15 +71,20 @@ class Binaries:
         self.architecture = architecture
         self.store = store
         self._found: dict[str, tuple[_Version | None, Binary]] = {}
+        self._looked_at: dict[str, asyncio.AbstractEventLoop] = {}  # in its present turn
 
     def get(self, pkg: str) -> Binary:
         """The binary called ``pkg``, as it is now. It is read again only if its file has changed.
 
+        In one turn of an event loop a file is looked at once, however many targets begin a run.
+        Whoever changes it and then adds a job is not missed: to add one takes several turns.
+
         :raises BinaryError: if there is none, or it is not for the architecture.
         """
         known_version, known = self._found.get(pkg, (None, None))
-        if known and known_version == _version(known.path):
+        if known and (self._seen_in_this_turn(pkg) or known_version == _version(known.path)):
             return known
+        self._looked_at.pop(pkg, None)
         path = self._path(pkg)
         version = _version(path)  # before reading: what changes meanwhile is read again next time
         binary = self._read(pkg, path)
@@ -130,6 +136,18 @@ class Binaries:
                 hint="only a daemon takes uploads; else name the directory with --binaries",
             )
         return self.store
+
+    def _seen_in_this_turn(self, pkg: str) -> bool:
+        """Whether the file was looked at in this turn; from now on it was."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._looked_at.get(pkg) is loop:
+            return True
+        self._looked_at[pkg] = loop
+        loop.call_soon(self._looked_at.pop, pkg, None)
+        return False
 
     def _path(self, pkg: str) -> Path:
         for directory in self.directories:

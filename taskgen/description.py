@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -32,8 +33,11 @@ def describe(tasks: Iterable[Mapping[str, Any]]) -> bytes:
         parts.append("<periodictask>")
         for name, if_given in _SENT:
             value = task[name]
-            if type(value) is int:  # nearly all are, and every run has its description
+            # Nearly all are of these kinds, and every run has its description.
+            if type(value) is int:
                 parts.append(f"<{name}>{value}</{name}>")
+            elif type(value) is str:
+                parts.append(_text_element(name, value))
             elif value is not None or not if_given:
                 parts.extend(_element(name, value))
         parts.append("</periodictask>")
@@ -64,9 +68,14 @@ def read(description: bytes) -> list[dict[str, Any]]:
     return tasks
 
 
+@lru_cache  # texts seldom vary from one variant to the next
+def _text_element(name: str, text: str) -> str:
+    return f"<{name}>{_escape(text)}</{name}>"
+
+
 def _element(name: str, value: Any) -> Iterator[str]:
     if not isinstance(value, Mapping):
-        yield f"<{name}>{_escape(str(value))}</{name}>"
+        yield _text_element(name, str(value))
         return
     attributes = "".join(
         f' {key[1:]}="{_escape(str(item))}"' for key, item in value.items() if key[0] == "@"

@@ -12,6 +12,7 @@ from functools import partial
 
 from taskgen.audience import Audience
 from taskgen.breaker import Breaker, Failed
+from taskgen.collector import seldom
 from taskgen.events.model import Event
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Outcome, Run, RunQueue, Target
@@ -96,25 +97,8 @@ class Engine:
 
         :param retire: set it to let the target finish its run and then go.
         """
-        # The next run begins while outcomes are on their way to the disk; none are when this ends.
-        settling: Settling = deque()
-        self.queue.join(target)
-        try:
-            while target.usable and not (retire.is_set() or self.draining):
-                if self._rest_s(target) and not await self._rested(target, retire):
-                    return
-                run = await self.queue.claim(target)
-                if run is None and settling:
-                    await _settled(settling, at_most=0)
-                elif run is None:
-                    if not await self._news(target, retire):
-                        return
-                elif (ended := await self._execute(run, target)) is not None:
-                    settling.append(self._settle(ended))
-                    await _settled(settling, at_most=UNSETTLED)
-        finally:
-            self.queue.leave(target)
-            await finish(_settled(settling, at_most=0))
+        with seldom():
+            await self._serve(target, retire)
 
     @property
     def resting(self) -> Mapping[str, float]:
@@ -146,6 +130,27 @@ class Engine:
     async def close(self) -> None:
         """Let the handlers finish what they were told."""
         await self.audience.close()
+
+    async def _serve(self, target: Target, retire: asyncio.Event) -> None:
+        # The next run begins while outcomes are on their way to the disk; none are when this ends.
+        settling: Settling = deque()
+        self.queue.join(target)
+        try:
+            while target.usable and not (retire.is_set() or self.draining):
+                if self._rest_s(target) and not await self._rested(target, retire):
+                    return
+                run = await self.queue.claim(target)
+                if run is None and settling:
+                    await _settled(settling, at_most=0)
+                elif run is None:
+                    if not await self._news(target, retire):
+                        return
+                elif (ended := await self._execute(run, target)) is not None:
+                    settling.append(self._settle(ended))
+                    await _settled(settling, at_most=UNSETTLED)
+        finally:
+            self.queue.leave(target)
+            await finish(_settled(settling, at_most=0))
 
     async def _news(
         self, target: Target, retire: asyncio.Event, at_most_s: float | None = None

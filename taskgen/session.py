@@ -33,6 +33,9 @@ from taskgen.protocol import (
 )
 from taskgen.wire import BadFrame, Wire, explain
 
+# They are nothing but their word, and each run needs them.
+_CLEAR, _START, _AVAILABLE = Clear(), Start(), Available()
+
 #: Makes a connected, non-blocking TCP socket in the network namespace where the target is.
 Connect = Callable[[], Awaitable[socket.socket]]
 
@@ -124,7 +127,7 @@ class Session:
 
         :param timeout_s: default: the limit for answers.
         """
-        self._wire.send(Available())
+        self._wire.send(_AVAILABLE)
         await self._wire.echo(timeout_s or self._limits.answer_s, "answer to AVAILABLE")
 
     async def prepare(self, description: bytes, binaries: Sequence[Binary] = ()) -> None:
@@ -136,7 +139,7 @@ class Session:
         :param description: the XML of the task-set.
         :param binaries: only those that this boot of the target has not had.
         """
-        await self._converse([Clear(), SendDescs(description)], binaries)
+        await self._converse([_CLEAR, SendDescs(description)], binaries)
 
     async def send_binaries(self, binaries: Sequence[Binary]) -> None:
         """Upload binaries, and wait until the target has them all."""
@@ -144,7 +147,7 @@ class Session:
 
     def clear(self) -> None:
         """Stop and drop all tasks; there is no answer to wait for."""
-        self._wire.send(Clear())
+        self._wire.send(_CLEAR)
 
     def send_descriptions(self, description: bytes) -> None:
         """Send the XML of a task-set; there is no answer to wait for."""
@@ -163,7 +166,7 @@ class Session:
         :returns: what had come in before and nobody had read. It cannot belong to this run, and
             :meth:`events` will not tell it.
         """
-        self._wire.send(Start())
+        self._wire.send(_START)
         return self._wire.take_all()
 
     def stop(self) -> None:
@@ -262,12 +265,12 @@ class Session:
                     await self._wire.go_send(limit_s, f"GO_SEND for {binary.name}")
                     limit_s = self._upload_limit_s(binary)
                     # The question that confirms the last one travels with it.
-                    self._wire.send(binary, *([Available()] if position == last else []))
+                    self._wire.send(binary, *([_AVAILABLE] if position == last else []))
             except BaseException:
                 self._wire.fail(ConnectionLostError(f"{self.target}: an upload was broken off"))
                 raise
         else:
-            self._wire.send(*first, Available())
+            self._wire.send(*first, _AVAILABLE)
         await self._wire.echo(limit_s, "answer to AVAILABLE")
 
     def _upload_limit_s(self, binary: Binary) -> float:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from taskgen.events.model import EXITS, Activation, Event, EventType
 
 #: µs in a millisecond: the protocol's keys are in ms, activations in µs.
 MS = 1000
+
+# Every event is compared with these, and to find a member of an enumeration takes longer than that.
+_START, _NOT_SCHEDULED, _JOBS_DONE = (
+    kind.value for kind in (EventType.START, EventType.NOT_SCHEDULED, EventType.JOBS_DONE)
+)
+
+_by_release = attrgetter("release_us", "task_id", "number")
 
 
 @dataclass(slots=True)
@@ -29,12 +37,29 @@ class _Raw:
 class _Task:
     """What is known of one task while its run goes on."""
 
-    keys: Mapping[str, Any]
+    id: int
+    pkg: str
+    period: int
+    offset: int
+    deadline: int
+    jobs: int
     activations: list[_Raw] = field(default_factory=list)
     open: _Raw | None = None
     ticks: int = 0  # releases used up; a kill by the next release uses up one more
     refused: bool = False  # and nothing was released since
     told_done: bool = False
+
+    @classmethod
+    def of(cls, keys: Mapping[str, Any]) -> _Task:
+        """From the keys of a variant's task."""
+        return cls(
+            id=int(keys["id"]),
+            pkg=str(keys["pkg"]),
+            period=int(keys["period"]),
+            offset=int(keys["offset"]),
+            deadline=int(keys.get("deadline") or 0),
+            jobs=int(keys["numberofjobs"]),
+        )
 
     @property
     def done(self) -> bool:
@@ -44,13 +69,12 @@ class _Task:
     @property
     def wanted(self) -> int:
         """Activations that the task will have; 0: it never ends."""
-        number = int(self.keys["numberofjobs"])
         # A period of 0 releases once, however many activations are asked for.
-        return number if self.keys["period"] else 1
+        return self.jobs if self.period else 1
 
     def due_us(self, tick: int) -> int:
         """Release ``tick`` (from 1), µs after ``START``: the first comes one period after it."""
-        return MS * (int(self.keys["offset"]) + tick * int(self.keys["period"]))
+        return MS * (self.offset + tick * self.period)
 
     def release(self, event: Event) -> _Raw:
         """The next activation, released by ``event``."""
@@ -63,20 +87,16 @@ class _Task:
 
     def finished(self, raw: _Raw, base_us: int) -> Activation:
         """``raw`` on a clock that is 0 at ``base_us`` of the guest's."""
-
-        def rebased(instant_us: int | None) -> int | None:
-            return None if instant_us is None else instant_us - base_us
-
-        told = rebased(raw.told_release_us)
-        release_us = self.due_us(raw.tick) if told is None else told
-        relative_ms = int(self.keys.get("deadline") or 0) or int(self.keys["period"])
+        told_us, start_us, end_us = raw.told_release_us, raw.start_us, raw.end_us
+        release_us = self.due_us(raw.tick) if told_us is None else told_us - base_us
+        relative_ms = self.deadline or self.period
         return Activation(
-            task_id=int(self.keys["id"]),
-            pkg=str(self.keys["pkg"]),
+            task_id=self.id,
+            pkg=self.pkg,
             number=raw.number,
             release_us=release_us,
-            start_us=rebased(raw.start_us),
-            end_us=rebased(raw.end_us),
+            start_us=None if start_us is None else start_us - base_us,
+            end_us=None if end_us is None else end_us - base_us,
             deadline_us=release_us + MS * relative_ms if relative_ms else None,
             cpu_us=raw.cpu_us,
             exit=raw.exit,
@@ -99,12 +119,12 @@ class RunTracker:
     _state: dict[int, _Task] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._state = {int(task["id"]): _Task(task) for task in self.tasks}
+        self._state = {task.id: task for task in map(_Task.of, self.tasks)}
 
     @property
     def done(self) -> bool:
         """Whether every task has said ``JOBS_DONE``, or was refused."""
-        return all(task.done for task in self._state.values())
+        return not self.waiting_for
 
     @property
     def waiting_for(self) -> list[int]:
@@ -121,15 +141,15 @@ class RunTracker:
         task = self._state.get(event.task_id)
         if task is None:
             self.problems.append(f"{event.type} of task {event.task_id}, which is not in the set")
-        elif event.type == EventType.START:
+        elif event.type == _START:
             self._begin(task, event)
         elif event.type in EXITS:
             self._end(task, event)
-        elif event.type == EventType.NOT_SCHEDULED:
+        elif event.type == _NOT_SCHEDULED:
             raw = task.release(event)
             raw.end_us, raw.exit = event.at_us, event.type
             task.refused = True
-        elif event.type == EventType.JOBS_DONE:
+        elif event.type == _JOBS_DONE:
             self._jobs_done(task, event)
         else:
             self.problems.append(f"unknown event type {event.type!r} of task {event.task_id}")
@@ -140,7 +160,7 @@ class RunTracker:
         built = [
             task.finished(raw, base_us) for task in self._state.values() for raw in task.activations
         ]
-        return tuple(sorted(built, key=lambda a: (a.release_us, a.task_id, a.number)))
+        return tuple(sorted(built, key=_by_release))
 
     def _begin(self, task: _Task, event: Event) -> None:
         if task.open:
@@ -182,28 +202,19 @@ class RunTracker:
         have been punctual: then response times are short by that start's own latency. Where all
         tasks were refused, that was at ``START``.
         """
-        exact = (
+        pairs = [(task, raw) for task in self._state.values() for raw in task.activations]
+        exact = [
             raw.told_release_us - task.due_us(raw.tick)
-            for task in self._state.values()
-            for raw in task.activations
+            for task, raw in pairs
             if raw.told_release_us is not None
-        )
-        nearly = (
-            began - task.due_us(raw.tick)
-            for task in self._state.values()
-            for raw in task.activations
-            if (began := raw.start_us) is not None
-        )
-        refused = (
-            raw.end_us
-            for task in self._state.values()
-            for raw in task.activations
-            if raw.start_us is None and raw.end_us is not None
-        )
-        for instants_us in (exact, nearly, refused):
-            if (base_us := min(instants_us, default=None)) is not None:
-                return base_us
-        return 0
+        ]
+        if exact:
+            return min(exact)
+        nearly = [
+            raw.start_us - task.due_us(raw.tick) for task, raw in pairs if raw.start_us is not None
+        ]
+        refused = [raw.end_us for _, raw in pairs if raw.end_us is not None]
+        return min(nearly or refused, default=0)
 
 
 def time_limit_s(tasks: Sequence[Mapping[str, Any]], *, margin: float, slack_s: float) -> float:

@@ -74,6 +74,12 @@ TRANSITIONS: Mapping[State, Mapping[type[Message], State]] = {
     State.CLOSED: {},
 }
 
+# Every run passes here several times, and to find a member of an enumeration takes longer than to
+# compare it.
+_CLOSED, _GO_SEND_DUE = State.CLOSED, State.GO_SEND_DUE
+_GO_SEND, _AVAILABLE = int(Word.GO_SEND), int(Word.AVAILABLE)
+_ECHO = Available()
+
 
 class Connection(ABC):
     """What both roles have in common."""
@@ -83,6 +89,7 @@ class Connection(ABC):
 
     def __init__(self) -> None:
         self._state = State.IDLE
+        self._ways = TRANSITIONS[State.IDLE]  # those that lead on from the present state
         self._buffer = bytearray()
         self._binaries_left = 0
         self._echoes_due = 0
@@ -103,7 +110,7 @@ class Connection(ABC):
         """
         if self._at_eof and data:
             raise LocalProtocolError("data after the end of the stream")
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             return
         self._at_eof = not data
         self._buffer += data
@@ -114,7 +121,7 @@ class Connection(ABC):
         :raises RemoteProtocolError: if the stream cannot be understood any further. The connection
             is closed then, and each later call raises the same again.
         """
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             if self._broken_by is not None:
                 raise RemoteProtocolError(self._broken_by.message) from self._broken_by
             return None
@@ -140,12 +147,12 @@ class Connection(ABC):
 
         :raises LocalProtocolError: if it may not be sent by this role, or not now.
         """
-        name = type(message).__name__
-        if type(message) in self._never_sent:
-            raise LocalProtocolError(f"{name} is not ours to send")
+        kind = type(message)
+        if kind in self._never_sent:
+            raise LocalProtocolError(f"{kind.__name__} is not ours to send")
         if not self._allows(message):
             raise LocalProtocolError(
-                f"{name} cannot be sent: the connection is {self._state.value}"
+                f"{kind.__name__} cannot be sent: the connection is {self._state.value}"
             )
         data = codec.encode(message)
         self._sent(message)
@@ -171,15 +178,17 @@ class Connection(ABC):
 
     def _move(self, message: Message) -> None:
         """Follow the table. The only place where the state changes."""
-        before, after = self._state, TRANSITIONS[self._state][type(message)]
+        before, after = self._state, self._ways[type(message)]
+        if after is before:
+            return  # nothing that counts binaries leads from a state to the same
         if isinstance(message, SendBinaries):
             self._binaries_left = message.count
         elif isinstance(message, Binary):
             self._binaries_left -= 1
-        if after is State.GO_SEND_DUE and self._binaries_left == 0:
+        if after is _GO_SEND_DUE and self._binaries_left == 0:
             after = State.IDLE
-        self._state = after
-        if after is State.CLOSED:
+        self._state, self._ways = after, TRANSITIONS[after]
+        if after is _CLOSED:
             self._buffer.clear()
         if after is not before:
             _log.debug("%s -> %s", before.value, after.value)
@@ -200,7 +209,7 @@ class ClientConnection(Connection):
         self._sent_early = 0
 
     def _allows(self, message: Message) -> bool:
-        return type(message) in TRANSITIONS[self._state]
+        return type(message) in self._ways
 
     def _sent(self, message: Message) -> None:
         self._echoes_due += isinstance(message, Available)
@@ -213,7 +222,7 @@ class ClientConnection(Connection):
             if len(self._buffer) < codec.WORD_BYTES:
                 return None
             word = codec.read_word(self._buffer)
-            if word == Word.GO_SEND and self._go_sends_due:
+            if word == _GO_SEND and self._go_sends_due:
                 looks = _looks_like_text(self._buffer, codec.WORD_BYTES)
                 if looks is None and len(self._buffer) > codec.WORD_BYTES:
                     return None
@@ -223,7 +232,7 @@ class ClientConnection(Connection):
                         return GoSend()
                     continue
             self._drop(codec.WORD_BYTES)
-            if word == Word.AVAILABLE:
+            if word == _AVAILABLE:
                 return self._take_echo()
             self._begin_frame(word)
         return self._decode_frame(self._frame_bytes)
@@ -233,10 +242,10 @@ class ClientConnection(Connection):
             # Servers write length and payload separately, and another of their threads may get
             # its answer in between. No XML begins with these words, they contain NULs.
             word = codec.read_word(self._buffer)
-            if word == Word.GO_SEND and self._go_sends_due:
+            if word == _GO_SEND and self._go_sends_due:
                 if self._take_go_send():
                     return GoSend()
-            elif word == Word.AVAILABLE and self._echoes_due:
+            elif word == _AVAILABLE and self._echoes_due:
                 self._drop(codec.WORD_BYTES)
                 return self._take_echo()
             self._payload_begun = True
@@ -249,7 +258,7 @@ class ClientConnection(Connection):
 
     @property
     def _go_sends_due(self) -> int:
-        return self._sent_early + (self._state is State.GO_SEND_DUE)
+        return self._sent_early + (self._state is _GO_SEND_DUE)
 
     def _resolve_doubt(self) -> bool:
         """Look behind the lone 0x90. Tells whether the doubt is over."""
@@ -261,7 +270,7 @@ class ClientConnection(Connection):
             # It was the length of a frame. The binary that it called forth does no harm, because
             # the server reads nothing else before it has said GO_SEND, which we then expect twice.
             self._sent_early += 1
-            self._begin_frame(Word.GO_SEND)
+            self._begin_frame(_GO_SEND)
         return True
 
     def _take_go_send(self) -> bool:
@@ -276,13 +285,13 @@ class ClientConnection(Connection):
     def _take_echo(self) -> Available:
         # One that nobody asked for is harmless: too large for a length, it cannot be misread.
         self._echoes_due = max(0, self._echoes_due - 1)
-        return Available()
+        return _ECHO
 
     def _begin_frame(self, size: int) -> None:
         if size > MAX_FRAME_BYTES:
             # There is no telling where the next message begins.
             raise RemoteProtocolError(f"frame of {size} bytes announced, at most {MAX_FRAME_BYTES}")
-        self._frame_bytes = int(size)
+        self._frame_bytes = size
         self._payload_begun = False
 
     def _drop(self, size: int) -> None:

@@ -19,6 +19,16 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
 _REQUIRED = ("type", "task-id", "time-stamp")
 _OPTIONAL = {"time-us": "time_us", "release-us": "release_us", "cpu-us": "cpu_us"}
 
+# Frames as our own guests write them, to the letter; all others are for the XML parser. Within them
+# there is nothing that a parser could take for anything else.
+_PLAIN_HEAD, _PLAIN_TAIL = b"<profile><events>", b"</events></profile>"
+_PLAIN_EVENT = re.compile(
+    rb'<event type="([A-Z_]+)" task-id="(DIGITS)" time-stamp="(DIGITS)"(?: time-us="(DIGITS)")?'
+    rb'(?: release-us="(DIGITS)")?(?: cpu-us="(DIGITS)")?/>'.replace(
+        b"DIGITS", b"[0-9]{1,%d}" % _MAX_DIGITS
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FrameContent:
@@ -37,7 +47,7 @@ class _Refused(Exception):
 
 
 class _Reader:
-    """Collects events from expat's callbacks. Made for speed: it reads all that runs tell."""
+    """Collects events from expat's callbacks."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -95,7 +105,6 @@ class _Reader:
     def _integer(self, name: str, text: str | None) -> int | None:
         if not text:
             return None
-        # Nearly all are of this kind, and there are six to an event.
         if text.isdigit() and len(text) <= _MAX_DIGITS and text.isascii():
             return int(text)
         if _NEGATIVE.fullmatch(text):
@@ -110,11 +119,40 @@ def read_frame(payload: bytes) -> FrameContent:
     An event that is incomplete, or a document that breaks off, never costs the other events.
     NULs and rubbish behind the closing tag are ignored; an empty frame says nothing.
     """
+    events = _read_plain(payload)
+    if events is not None:
+        return FrameContent(events)
     if not payload.strip(b"\0 \t\r\n"):
         return FrameContent()
     reader = _Reader()
     reader.read(payload)
     return FrameContent(tuple(reader.events), tuple(reader.problems))
+
+
+def _read_plain(payload: bytes) -> tuple[Event, ...] | None:
+    """What a frame says that is written plainly, in a third of the time that a parser takes.
+
+    :returns: ``None`` for all others, the bad ones among them.
+    """
+    if not payload.startswith(_PLAIN_HEAD):
+        return None
+    events: list[Event] = []
+    position = len(_PLAIN_HEAD)
+    while found := _PLAIN_EVENT.match(payload, position):
+        event_type, task_id, time_stamp, time, release, cpu = found.groups()
+        events.append(
+            Event(
+                type=event_type.decode("ascii"),
+                task_id=int(task_id),
+                time_stamp_ms=int(time_stamp),
+                time_us=None if time is None else int(time),
+                release_us=None if release is None else int(release),
+                cpu_us=None if cpu is None else int(cpu),
+            )
+        )
+        position = found.end()
+    # Behind the closing tag anything may follow.
+    return tuple(events) if payload.startswith(_PLAIN_TAIL, position) else None
 
 
 def parse_events(payload: bytes) -> tuple[Event, ...]:

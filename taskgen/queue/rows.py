@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from taskgen.events.model import Activation, Event
@@ -17,6 +18,8 @@ Row = Mapping[str, Any]
 _EVENT = tuple(each.name for each in fields(Event))
 _ACTIVATION = tuple(each.name for each in fields(Activation))
 _SETTINGS = tuple(each.name for each in fields(SessionSettings))
+
+_event_values, _activation_values = attrgetter(*_EVENT), attrgetter(*_ACTIVATION)
 
 
 def _plain(value: object) -> object:
@@ -51,8 +54,8 @@ def attempt_row(
         _clean(outcome.reason),
         outcome.started_at,
         outcome.duration_s,
-        _encode([_values(each, _ACTIVATION) for each in outcome.activations]),
-        _encode([_values(each, _EVENT) for each in outcome.events]) if failed else None,
+        _encode([_activation_values(each) for each in outcome.activations]),
+        _encode([_event_values(each) for each in outcome.events]) if failed else None,
         _clean(outcome.console) if failed else None,
         json_text(outcome.provenance),
     )
@@ -159,10 +162,6 @@ def counts(
 def json_text(value: Any) -> str:
     """Plain data as text, ASCII only."""
     return _encode(value)
-
-
-def _values(one: object, names: tuple[str, ...]) -> list[Any]:
-    return [getattr(one, name) for name in names]
 
 
 def _clean(text: str) -> str:

@@ -1,5 +1,6 @@
 """A task binary is found in its order and must fit the target."""
 
+import asyncio
 import struct
 
 import pytest
@@ -75,6 +76,41 @@ def test_a_file_that_changed_is_read_again_and_that_is_told(tmp_path, caplog):
     assert second.sha256 != first.sha256
     assert "hey has changed: from now on, runs have the new one" in caplog.text
     assert binaries.get("hey") is second
+
+
+def test_a_file_that_changed_is_noticed_in_the_next_turn_of_the_loop(tmp_path):
+    binaries = Binaries([directory(tmp_path / "bin", hey=elf())], "x86_64")
+
+    async def main():
+        first = binaries.get("hey")
+        await asyncio.sleep(0)
+        assert binaries.get("hey") is first
+        (tmp_path / "bin" / "hey").write_bytes(elf() + b"another")
+        assert binaries.get("hey") is first  # it was looked at in this turn
+        await asyncio.sleep(0)
+        assert binaries.get("hey").sha256 != first.sha256
+        (tmp_path / "bin" / "hey").unlink()
+        await asyncio.sleep(0)
+        for _ in range(2):
+            with pytest.raises(BinaryError, match="no task binary 'hey'"):
+                binaries.get("hey")
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_ended_is_forgotten(tmp_path):
+    binaries = Binaries([directory(tmp_path / "bin", hey=elf())], "x86_64")
+    first = binaries.get("hey")
+
+    async def get():
+        return binaries.get("hey")
+
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(get())
+        loop.close()
+    (tmp_path / "bin" / "hey").write_bytes(elf() + b"another")
+    assert asyncio.run(get()).sha256 != first.sha256
 
 
 def test_a_file_that_is_gone_is_missed_at_once(tmp_path):

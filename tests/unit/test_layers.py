@@ -19,6 +19,7 @@ LAYERS = {
     "taskgen.settings_reference": 0,
     "taskgen.daemon_settings": 0,
     "taskgen.assets": 0,
+    "taskgen.collector": 0,
     "taskgen.waiting": 0,
     "taskgen.slots": 0,
     "taskgen.profiles": 0,

@@ -154,6 +154,20 @@ def test_round_trip(events, rest):
     assert parse_events(payload + rest) == tuple(events)
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.lists(EVENTS, min_size=1, max_size=3), st.data())
+def test_plain_frames_are_read_as_the_parser_reads_them(events, data):
+    payload = bytearray(events_to_xml(events))
+    for _ in range(data.draw(st.integers(0, 2))):
+        where = data.draw(st.integers(0, len(payload)))
+        payload[where : where + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from([b"", b"0", b'"', b"<", b">", b"/", b" ", b"\0", b"&", b"A", b"\xff"])
+        )
+    ours, parsed = read_frame(bytes(payload)), read_frame(b" " + payload)  # not plain any more
+    assert ours.events == parsed.events
+    assert bool(ours.problems) == bool(parsed.problems)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=300))
 def test_no_payload_raises(noise):

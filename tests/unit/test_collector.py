@@ -1,0 +1,46 @@
+"""That Python looks for cycles as before once nothing runs any more."""
+
+import gc
+
+import pytest
+
+from taskgen.collector import YOUNG, seldom
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+def test_seldom_while_anybody_is_inside():
+    gc.set_threshold(700, 10, 10)
+    with seldom():
+        assert gc.get_threshold() == (YOUNG, 10, 10)
+        with seldom():
+            pass
+        assert gc.get_threshold() == (YOUNG, 10, 10)
+    assert gc.get_threshold() == (700, 10, 10)
+
+
+def test_also_after_an_error():
+    gc.set_threshold(700, 10, 10)
+    with pytest.raises(ZeroDivisionError), seldom():
+        raise ZeroDivisionError
+    assert gc.get_threshold() == (700, 10, 10)
+
+
+@pytest.mark.parametrize("chosen", [(0, 10, 10), (10 * YOUNG, 5, 5)])
+def test_a_program_keeps_what_it_has_chosen(chosen):
+    gc.set_threshold(*chosen)
+    with seldom():
+        assert gc.get_threshold() == chosen
+    assert gc.get_threshold() == chosen
+
+
+def test_a_program_keeps_what_it_chooses_meanwhile():
+    gc.set_threshold(700, 10, 10)
+    with seldom():
+        gc.set_threshold(5000, 10, 10)
+    assert gc.get_threshold() == (5000, 10, 10)
