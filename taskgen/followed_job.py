@@ -68,11 +68,6 @@ class FollowedJob:
         self._failures: dict[int, list[Outcome]] = {}
         self._turn = asyncio.Lock()
 
-    @property
-    def wants_events(self) -> bool:
-        """Whether a handler wants single events."""
-        return any(listener.handler.wants_events for listener in self._listeners)
-
     async def join(self, dispatcher: Dispatcher) -> None:
         """Tell a handler what the others were told, and from now on the same as them.
 

@@ -65,7 +65,7 @@ class Remote:
         if not handlers:
             job = await self._client.add_job(new)
         else:
-            await self._feed.connected()
+            await self._feed.connected(run_events=any(each.wants_events for each in handlers))
             with self._feed.adding():
                 job = await self._client.add_job(new)
                 await self._follow(job, document, handlers)
@@ -73,7 +73,7 @@ class Remote:
         return job.id
 
     async def add_handler(self, job_id: str, handler: EventHandler) -> None:
-        await self._feed.connected()
+        await self._feed.connected(run_events=handler.wants_events)
         job = await self._client.job(job_id)
         await self._follow(job, await self._client.document(job_id), [handler])
         self._own[job_id] = None
