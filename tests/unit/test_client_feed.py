@@ -1,6 +1,7 @@
 """Handlers of a daemon's jobs are told each attempt once, whatever becomes of the stream."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -33,6 +34,7 @@ def no_pauses(monkeypatch):
 class Recorder(EventHandler):
     def __init__(self):
         self.calls = []
+        self.stopped = threading.Event()
 
     def on_start(self, run):
         self.calls.append(("start", run.id))
@@ -45,6 +47,7 @@ class Recorder(EventHandler):
 
     def on_stop(self, run, reason):
         self.calls.append(("stop", run.id))
+        self.stopped.set()
 
     def on_bad(self, run, attempts):
         self.calls.append(("bad", run.id, len(attempts)))
@@ -187,13 +190,13 @@ async def test_events_come_between_start_and_end_and_are_in_the_outcome():
 async def test_what_is_told_while_a_job_is_added_is_not_lost():
     daemon, recorder = model(1), Listener()
     async with connected(daemon) as backend:
-        daemon.slow.clear()
+        daemon.prompt.clear()
         adding = asyncio.create_task(backend.add_job(JobRequest(taskset=tasks(1)), [recorder]))
         await breathe()
         daemon.start(0)
         daemon.event(0)
         await breathe()
-        daemon.slow.set()
+        daemon.prompt.set()
         await adding
         daemon.finish(0)
         await backend.wait_job(JOB)
@@ -211,8 +214,7 @@ async def test_a_run_that_a_dead_daemon_had_begun_is_stopped_and_told_as_begun_a
         daemon.kill()
         await asyncio.sleep(0.02)
         daemon.down = False
-        while len(recorder.calls) < 2:  # limited by the test's own limit
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(recorder.stopped.wait, PATIENCE_S)
         assert recorder.calls[-1] == ("stop", run_id(JOB, 0, 1))
         daemon.start(0)
         daemon.finish(0)
