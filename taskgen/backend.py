@@ -115,8 +115,8 @@ class Embedded:
 
     async def set_limit(self, machines: int) -> None:
         if self._service.machines is None:
-            raise no_machines()
-        self._service.machines.limit = machines
+            raise ConfigError("this distributor launches no machines", hint="give it machines=N")
+        await self._service.change_fleet(max_machines=machines)
 
     async def resume(self) -> None:
         self._service.resume()
@@ -133,8 +133,3 @@ async def embedded(plan: Plan) -> AsyncIterator[Backend]:
     """
     async with service(plan) as made:
         yield Embedded(made)
-
-
-def no_machines() -> ConfigError:
-    """The error of who wants a number of machines where none are launched."""
-    return ConfigError("this distributor launches no machines", hint="give it machines=N")

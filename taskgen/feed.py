@@ -71,11 +71,17 @@ class Feed:
             work.cancel()
             await finish(asyncio.wait([work]))
 
-    async def connected(self) -> None:
+    async def connected(self, *, run_events: bool = False) -> None:
         """Wait until the daemon tells us what happens.
 
+        :param run_events: also single events of runs, from now on.
         :raises DaemonUnreachableError: if it cannot be reached now; it is tried again and again.
         """
+        if run_events and EventKind.RUN_EVENT not in self._position.kinds:
+            self._position.kinds = (*KINDS, EventKind.RUN_EVENT)
+            if self._connection is not None:  # it is made anew
+                self._connection.reschedule(asyncio.get_running_loop().time())
+                self._up = False
         self._wanted.set()
         while not self._up:
             if (error := await asyncio.shield(self._tried)) is not None:
@@ -105,14 +111,6 @@ class Feed:
             self._jobs[job.id] = job
             await job.follow(*(each for each in self._early if each.data.get("job") == job.id))
         await known.catch_up()
-        if known.wants_events and EventKind.RUN_EVENT not in self._position.kinds:
-            self._position.kinds = (*KINDS, EventKind.RUN_EVENT)
-            if self._connection:
-                self._connection.reschedule(
-                    asyncio.get_running_loop().time()
-                )  # once more, with them
-            self._up = False
-            await self.connected()
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:

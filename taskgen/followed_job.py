@@ -58,6 +58,7 @@ class FollowedJob:
         self.stop_reason = ""
         self._settings = remote_values.settings(job.session)
         self._profile, self._provenance = job.profile, job.provenance
+        self._binaries = job.binaries
         self._source, self._fetch, self._handlers_told = source, fetch, told
         self._listeners: list[Dispatcher] = []
         self._cursor = 0  # fetched up to this sequence number
@@ -67,11 +68,6 @@ class FollowedJob:
         self._ended: OrderedDict[str, None] = OrderedDict()  # runs, the last told one last
         self._failures: dict[int, list[Outcome]] = {}
         self._turn = asyncio.Lock()
-
-    @property
-    def wants_events(self) -> bool:
-        """Whether a handler wants single events."""
-        return any(listener.handler.wants_events for listener in self._listeners)
 
     async def join(self, dispatcher: Dispatcher) -> None:
         """Tell a handler what the others were told, and from now on the same as them.
@@ -89,7 +85,7 @@ class FollowedJob:
                     if attempt.sequence <= self._last:
                         self._tell(attempt, [dispatcher], past)
                 await self._handlers_told()
-                if page.next is None:
+                if page.next is None or int(page.next) <= cursor:
                     break
                 cursor = int(page.next)
             for running in self._running.values():
@@ -159,13 +155,12 @@ class FollowedJob:
 
     async def _fetch_more(self) -> bool:
         """Whether there was more than what came."""
-        page = await self._fetch(self._cursor)
+        before = self._cursor
+        page = await self._fetch(before)
         self._fetched.extend(page.items)
-        if page.items:
-            self._cursor = max(self._cursor, page.items[-1].sequence)
-        if page.next is not None:
-            self._cursor = max(self._cursor, int(page.next))
-        return page.next is not None
+        ends = [before, *(attempt.sequence for attempt in page.items[-1:]), int(page.next or 0)]
+        self._cursor = max(ends)
+        return page.next is not None and int(page.next) > before
 
     def _tell_next(self) -> str:
         attempt = self._fetched.popleft()
@@ -243,4 +238,5 @@ class FollowedJob:
             settings=self._settings,
             profile=self._profile,
             provenance=self._provenance,
+            binaries=self._binaries,
         )

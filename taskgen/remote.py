@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from taskgen import __version__, remote_values, resources
 from taskgen.audience import Audience
-from taskgen.backend import Backend, JobRequest, no_machines
+from taskgen.backend import Backend, JobRequest
 from taskgen.client import AsyncClient
 from taskgen.client.address import Address
 from taskgen.client.calls import new_job
@@ -65,7 +65,7 @@ class Remote:
         if not handlers:
             job = await self._client.add_job(new)
         else:
-            await self._feed.connected()
+            await self._feed.connected(run_events=any(each.wants_events for each in handlers))
             with self._feed.adding():
                 job = await self._client.add_job(new)
                 await self._follow(job, document, handlers)
@@ -73,7 +73,7 @@ class Remote:
         return job.id
 
     async def add_handler(self, job_id: str, handler: EventHandler) -> None:
-        await self._feed.connected()
+        await self._feed.connected(run_events=handler.wants_events)
         job = await self._client.job(job_id)
         await self._follow(job, await self._client.document(job_id), [handler])
         self._own[job_id] = None
@@ -181,37 +181,40 @@ class Remote:
 
     async def status(self) -> Status:
         told = await self._client.status()
-        async with aclosing(self._client.machines()) as machines:
-            names = [machine async for machine in machines]
         lost = (d.report.lost for d in self._audience.dispatchers if d.missed or d.failed)
-        return remote_values.status(told, names, tuple(lost))
+        return remote_values.status(told, await self._machines(), tuple(lost))
 
     async def set_limit(self, machines: int) -> None:
-        if (await self._client.status()).fleet is None:
-            raise no_machines()
         await self._client.set_max_machines(machines)
 
     async def kill_machines(self) -> None:
         await self._pause()
-        async with aclosing(self._client.machines()) as machines:
-            for name in [machine.name async for machine in machines]:
-                await self._client.kill_machine(name)
-        await self._emptied()
+        await self._emptied(lambda machine: True)
 
     async def shut_down_machines(self) -> None:
         await self._pause()
-        await self._emptied()
+        await self._emptied(lambda machine: machine.run is None)
 
     async def _pause(self) -> None:
         await self._client.pause()
         self._paused = True
 
-    async def _emptied(self) -> None:
-        """Wait until no machine is left."""
-        position = Position(kinds=(EventKind.MACHINE_GONE,))
-        async with self._client.listen(position) as gone:
-            while (await self.status()).machines:
-                await anext(gone)
+    async def _emptied(self, may_go: Callable[[resources.Machine], bool]) -> None:
+        """Kill the machines that may go until none is left. Draining them would hold their slots
+        empty after the pause too."""
+        kinds = (EventKind.MACHINE, EventKind.MACHINE_GONE)
+        killed: set[str | None] = set()
+        async with self._client.listen(Position(kinds=kinds)) as changes:
+            while machines := [each for each in await self._machines() if each.state != "held"]:
+                for machine in machines:
+                    if machine.uuid not in killed and may_go(machine):
+                        killed.add(machine.uuid)
+                        await self._client.kill_machine(machine.name)
+                await anext(changes)
+
+    async def _machines(self) -> list[resources.Machine]:
+        async with aclosing(self._client.machines()) as machines:
+            return [machine async for machine in machines]
 
     async def resume(self) -> None:
         await self._client.resume()

@@ -28,6 +28,7 @@ def job_info(job: resources.Job) -> JobInfo:
         error=job.error,
         counts=Counts(**job.counts.model_dump()),
         resumable=job.resumable,
+        binaries=job.binaries,
         provenance=job.provenance,
         added_at=job.added_at,
         ended_at=job.ended_at,

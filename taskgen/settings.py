@@ -195,6 +195,15 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
 
 
+def settings_file(path: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The file of settings: the one that the user named, else the usual ones; maybe there is none.
+
+    :param path: the file that the user named.
+    """
+    named = path or (Path(chosen) if (chosen := environment.get("TASKGEN_CONFIG")) else None)
+    return named or (SYSTEM_FILE if SYSTEM_FILE.is_file() else None)
+
+
 def load_settings(
     path: Path | None = None,
     environment: Mapping[str, str] = os.environ,
@@ -206,8 +215,7 @@ def load_settings(
     :param options: values by section and key that go before all others.
     :raises ConfigError: naming the file or the variable, and the key.
     """
-    named = path or (Path(chosen) if (chosen := environment.get("TASKGEN_CONFIG")) else None)
-    file = named or (SYSTEM_FILE if SYSTEM_FILE.is_file() else None)
+    file = settings_file(path, environment)
     data = read_toml(file) if file else {}
     source = str(file) if file else "settings"
     if file:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -19,11 +20,6 @@ def messages() -> Console:
     return Console(stderr=True)
 
 
-def note(text: str) -> None:
-    """One line on standard error that begins as all of ours do."""
-    print(f"taskgen: {text}", file=sys.stderr)
-
-
 class ConsoleHandler(logging.Handler):
     """Log records above a live display, without tearing it."""
 
@@ -33,3 +29,14 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._console.print(Text(f"taskgen: {self.format(record)}"), soft_wrap=True)
+
+
+@contextmanager
+def logged_to(console: Console) -> Iterator[None]:
+    """Send log records through ``console``, above what is shown live there."""
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, [ConsoleHandler(console)]
+    try:
+        yield
+    finally:
+        root.handlers = before

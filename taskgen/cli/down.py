@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from taskgen.cli.console import note
+from taskgen.cli.note import note
 from taskgen.host.cleanup import down as remove
 
 

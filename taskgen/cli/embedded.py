@@ -3,80 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-
-from rich.console import Console
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from taskgen.audience import Audience
-from taskgen.cli.console import ConsoleHandler, messages, note
+from taskgen.cli.console import logged_to, messages
+from taskgen.cli.end import End, GivenUp
+from taskgen.cli.note import note
 from taskgen.cli.progress import in_words, shown
+from taskgen.cli.signals import on_signals
 from taskgen.engine import Engine
-from taskgen.errors import MachineError, TaskgenError, TaskSetError, console_lines
+from taskgen.errors import TaskgenError, TaskSetError
 from taskgen.events.handler import EventHandler
 from taskgen.host.waiting import finish
-from taskgen.interfaces import Counts, Outcome, Run
+from taskgen.interfaces import Counts
 from taskgen.local import FleetPlan, local_fleet
 from taskgen.pool import Pool
 from taskgen.queue import JobQueue, JobSpec, JobState
 from taskgen.queue.values import total_of
-
-#: Variants without a result that are told one by one.
-TOLD = 5
-
-#: Exit statuses beside 2, bad input; docs/cli.md lists them.
-COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
-
-
-class GivenUp(EventHandler):
-    """Keeps the reasons of the first variants that were given up."""
-
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-
-    def on_bad(self, run: Run, attempts: Sequence[Outcome]) -> None:
-        if len(self.reasons) < TOLD:
-            last = attempts[-1]
-            self.reasons.append(
-                f"variant {run.variant.index} has no result after {len(attempts)} attempts"
-                f" ({last.failure}): {last.reason}{console_lines(last.console)}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a job ended.
-
-    :ivar error: what ended it early, apart from an interruption.
-    :ivar given_up: why the first variants without a result have none.
-    :ivar lost: what handlers missed or failed at.
-    """
-
-    counts: Counts
-    interrupted: bool
-    error: TaskgenError | None
-    given_up: Sequence[str]
-    lost: Sequence[str]
-
-    def told(self) -> int:
-        """Tell it on standard error; returns the exit status."""
-        for line in (*self.given_up, *self.lost):
-            note(line)
-        if self.error:
-            failed = self.error
-            note(failed.with_console() if isinstance(failed, MachineError) else str(failed))
-        total = "?" if self.counts.total is None else self.counts.total
-        note(f"{self.counts.done} of {total} variants have a result")
-        if self.interrupted:
-            return INTERRUPTED
-        complete = self.counts.done == self.counts.total or (
-            self.counts.total is None and not self.counts.bad and not self.error
-        )
-        return COMPLETE if complete and not self.lost else INCOMPLETE
 
 
 class EmbeddedJob:
@@ -156,21 +102,14 @@ class EmbeddedJob:
             ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
         )
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        hooks = {
-            signal.SIGINT: self._interrupt,
-            signal.SIGTERM: self._stop,
-            signal.SIGHUP: self._stop,
-        }
-        for number, hook in hooks.items():
-            loop.add_signal_handler(number, hook)
-        try:
-            yield
-        finally:
-            for number in hooks:
-                loop.remove_signal_handler(number)
+    def _signals(self) -> AbstractContextManager[None]:
+        return on_signals(
+            {
+                signal.SIGINT: self._interrupt,
+                signal.SIGTERM: self._stop,
+                signal.SIGHUP: self._stop,
+            }
+        )
 
     def _interrupt(self) -> None:
         """Ctrl-C: once, finish what is running; again, or before anything runs, stop."""
@@ -188,14 +127,3 @@ class EmbeddedJob:
             self._stopping = True
             note("stopping now, and cleaning up")
             self._main.cancel()
-
-
-@contextmanager
-def logged_to(console: Console) -> Iterator[None]:
-    """Send log records through ``console``, above what is shown live there."""
-    root = logging.getLogger()
-    before, root.handlers = root.handlers, [ConsoleHandler(console)]
-    try:
-        yield
-    finally:
-        root.handlers = before

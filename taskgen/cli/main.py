@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
 
 import taskgen
-from taskgen.cli.console import note
-from taskgen.cli.daemon import daemon
-from taskgen.cli.doctor import doctor
-from taskgen.cli.down import down
-from taskgen.cli.results import results
-from taskgen.cli.run import run
-from taskgen.cli.taskset import taskset
-from taskgen.errors import SetupError, TaskgenError
+from taskgen.cli.commands import COMMANDS
+from taskgen.cli.lazy import LazyGroup
+from taskgen.cli.note import note
+from taskgen.errors import DaemonUnreachableError, SetupError, TaskgenError
 
 #: Exit statuses; docs/cli.md lists them.
-FAILED, BAD_INPUT = 1, 2
+FAILED, BAD_INPUT, NO_DAEMON, INTERRUPTED = 1, 2, 3, 130
 
 
-class _Cli(click.Group):
+class _Cli(LazyGroup):
     """Makes one line of each of our errors, and an exit status."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except SetupError as error:
             note(str(error))
             sys.exit(BAD_INPUT)
+        except DaemonUnreachableError as error:
+            note(str(error))
+            sys.exit(NO_DAEMON)
         except TaskgenError as error:
             note(str(error))
             sys.exit(FAILED)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever reads the output has seen enough, as ``head`` has. Python flushes once more at
+            # its end: that must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
 
 
-@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Cli, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(taskgen.__version__, prog_name="taskgen")
 @click.option(
     "-v",
@@ -50,10 +60,6 @@ def cli(verbose: int) -> None:
     logging.getLogger("taskgen").setLevel(level)
     for library in ("asyncio", "qemu", "pyroute2"):
         logging.getLogger(library).setLevel(logging.ERROR if verbose < 3 else logging.DEBUG)
-
-
-for command in (run, taskset, results, daemon, doctor, down):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from taskgen.cli.units import duration, rate
 from taskgen.interfaces import Counts
 
 #: Where nobody watches live, a line after so many seconds, if anything has changed.
@@ -37,6 +38,11 @@ class _State(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(self._describe())
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(rate(task.speed) if task.speed else "")
 
 
 def in_words(counts: Counts) -> str:
@@ -76,6 +82,7 @@ async def _bar(
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         _State(lambda: in_words(counts())),
+        _Rate(),
         TimeElapsedColumn(),
         TextColumn("so far,"),
         TimeRemainingColumn(),
@@ -83,7 +90,8 @@ async def _bar(
         _State(fleet),
     )
     progress = Live(*columns, console=console)
-    progress.add_task("runs", total=counts().total)
+    before = counts()  # what has ended already says nothing of how fast it goes
+    progress.add_task("runs", total=before.total, completed=before.done + before.bad)
     with progress:
         yield
 
@@ -92,11 +100,11 @@ async def _bar(
 async def _lines(
     console: Console, counts: Callable[[], Counts], fleet: DescribeFleet
 ) -> AsyncIterator[None]:
-    began_s = time.monotonic()
+    began_s, before = time.monotonic(), counts()
 
     def line() -> str:
         now = counts()
-        return f"{in_words(now)} of {now.total or '?'}; {_left(now, began_s)}{fleet()}"
+        return f"{in_words(now)} of {now.total or '?'}; {_pace(before, now, began_s)}{fleet()}"
 
     async def report() -> None:
         last = counts()
@@ -116,9 +124,13 @@ async def _lines(
         console.print(line(), highlight=False)
 
 
-def _left(now: Counts, began_s: float) -> str:
-    ended = now.done + now.bad
-    if not now.left or not ended:
+def _pace(before: Counts, now: Counts, began_s: float) -> str:
+    """How fast it goes, and how long it will take.
+
+    :param before: what had ended before we looked, and says nothing of how fast it goes.
+    """
+    ended = now.done + now.bad - before.done - before.bad
+    if not now.left or ended <= 0:
         return ""
-    left_s = (time.monotonic() - began_s) / ended * now.left
-    return f"about {left_s:.0f} s left; "
+    per_second = ended / max(time.monotonic() - began_s, 0.001)
+    return f"{rate(per_second)}, about {duration(now.left / per_second)} left; "

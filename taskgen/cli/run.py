@@ -4,31 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import click
+from click.core import ParameterSource
 
+from taskgen.backend import JobRequest
 from taskgen.binaries import user_directories
 from taskgen.checks import check_duration
-from taskgen.cli.console import note, output
+from taskgen.cli.console import output
+from taskgen.cli.daemon_job import DaemonJob
 from taskgen.cli.embedded import EmbeddedJob
+from taskgen.cli.end import End
+from taskgen.cli.job_input import check_document
+from taskgen.cli.note import note
 from taskgen.cli.report import print_results
+from taskgen.cli.run_show import show
+from taskgen.cli.running_daemon import running_daemon
+from taskgen.client.address import Address
+from taskgen.errors import TaskSetError
 from taskgen.events.csv import CsvHandler
 from taskgen.events.handler import EventHandler
 from taskgen.events.stdout import StdoutHandler
 from taskgen.events.summary import SummaryHandler
-from taskgen.interfaces import SessionSettings
 from taskgen.local import FleetPlan
 from taskgen.overrides import apply_settings
-from taskgen.profiles import load_profile
-from taskgen.queue import JobSpec
-from taskgen.settings import Settings, load_settings
+from taskgen.profiles import Profile, load_profile
+from taskgen.settings import load_settings
 from taskgen.taskset import TaskSet
 from taskgen.taskset_names import load_taskset
 
+#: Options that only machines of the command's own can have.
+_EMBEDDED_ONLY = ("image", "memory", "cpus", "icount", "namespace")
 
-@click.command()
+
+class _RunCommand(click.Command):
+    """A command, and others whose names stand where its first argument does."""
+
+    commands: ClassVar = {"show": show}
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        if args and (command := self.commands.get(args[0])):
+            return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_RunCommand)
 @click.argument("taskset")
 @click.option(
     "-n",
@@ -37,7 +67,7 @@ from taskgen.taskset_names import load_taskset
     default=2,
     show_default=True,
     metavar="N",
-    help="Machines at most.",
+    help="Machines of its own at most.",
 )
 @click.option(
     "--events",
@@ -86,8 +116,11 @@ from taskgen.taskset_names import load_taskset
     help="Network namespace of the fleet; '' is the one that you are in. Default: one of its own.",
 )
 @click.option("--print", "printing", is_flag=True, help="Print each event.")
+@click.option("--embedded", is_flag=True, help="Machines of its own, even if a daemon is running.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings.")
+@click.pass_context
 def run(  # noqa: PLR0917 - click passes each option by its name
+    context: click.Context,
     taskset: str,
     machines: int,
     events: Path | None,
@@ -102,53 +135,103 @@ def run(  # noqa: PLR0917 - click passes each option by its name
     tries: int | None,
     namespace: str | None,
     printing: bool,
+    embedded: bool,
     config: Path | None,
 ) -> None:
-    """Run all variants of a task-set on machines of this host.
+    """Run all variants of a task-set.
 
     TASKSET is MODULE.CLASS of taskgen.tasksets, as in example.Demo, or the dotted path of your own,
-    looked for in this directory too.
+    looked for in this directory too, or a document.
+
+    Where a daemon is running it does the work, else machines are launched that live as long as this
+    command. taskgen run show ID tells the story of a run of the daemon's.
 
     Ctrl-C finishes the runs that have begun; a second one stops them.
 
-    Exit status 0: every variant has a result; 1: one has none; 2: bad input, nothing was done;
-    130: interrupted.
+    Exit status 0: every variant has a result; 1: one has none; 2: bad input, nothing was done; 3:
+    the daemon went away; 130: interrupted.
     """
     chosen = {} if namespace is None else {"network": {"namespace": namespace}}
     settings = load_settings(config, options=chosen)
-    kind = load_profile(profile or settings.fleet.profile)
-    kind = kind.with_image(image) if image else kind
-    kind = replace(kind, memory_mb=memory or kind.memory_mb, cpus=cpus or kind.cpus)
-    kind.image_files()
-    plan = FleetPlan(
-        profile=kind,
-        settings=settings,
-        binaries=tuple(user_directories(binaries)),
-        icount=icount,
-    )
+    directories = tuple(user_directories(binaries))
     tasks = apply_settings(load_taskset(taskset, directory=Path.cwd()), changes)
-    job = _job(tasks, plan, settings, duration_s, tries)
+    request = JobRequest(taskset=tasks, profile=profile, duration_s=duration_s, tries=tries)
     summary, csv = SummaryHandler(), CsvHandler(events) if events else None
-    handlers: list[EventHandler | None] = [summary, csv, StdoutHandler() if printing else None]
-    embedded = EmbeddedJob(plan, job, [each for each in handlers if each], machines)
-    end = asyncio.run(embedded.execute())
+    choice: list[EventHandler | None] = [summary, csv, StdoutHandler() if printing else None]
+    handlers = [each for each in choice if each]
+    check_duration(tasks, duration_s)
+    daemon = None if embedded else running_daemon()
+    if daemon and (reason := _reason_to_embed(context, tasks)):
+        note(f"{reason}: launching machines of its own instead of using the daemon")
+        daemon = None
+    if daemon:
+        if _given(context, "machines"):
+            note("--machines is for machines of its own; the daemon has taskgen fleet set-max")
+        end = _in_daemon(daemon, request, handlers, directories)
+    else:
+        kind = _machine_kind(load_profile(profile or settings.fleet.profile), image, memory, cpus)
+        plan = FleetPlan(profile=kind, settings=settings, binaries=directories, icount=icount)
+        end = _embedded(plan, tasks, request, handlers, machines)
     print_results(output(), summary)
     if csv:
         note(f"{csv.path}: {csv.rows} rows added")
     sys.exit(end.told())
 
 
-def _job(
-    tasks: TaskSet, plan: FleetPlan, settings: Settings, duration_s: float | None, tries: int | None
-) -> JobSpec:
-    """The job, after all has been checked that can be before anything is started."""
-    check_duration(tasks, duration_s)
+def _given(context: click.Context, name: str) -> bool:
+    """Whether the user has given an option."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _reason_to_embed(context: click.Context, tasks: TaskSet) -> str | None:
+    """Why a daemon that is running cannot be used; ``None`` if it can."""
+    options = [f"--{name}" for name in _EMBEDDED_ONLY if _given(context, name)]
+    if options:
+        return f"{', '.join(options)} cannot be had of the daemon"
+    try:
+        check_document(tasks)
+    except TaskSetError as error:
+        return error.message
+    return None
+
+
+def _in_daemon(
+    daemon: Address,
+    request: JobRequest,
+    handlers: Sequence[EventHandler],
+    directories: Sequence[Path],
+) -> End:
+    async def execute() -> End:
+        job = DaemonJob(
+            daemon,
+            lambda backend, handlers: backend.add_job(request, handlers),
+            handlers,
+            directories=directories,
+        )
+        return await job.execute()
+
+    return asyncio.run(execute())
+
+
+def _machine_kind(
+    profile: Profile, image: Path | None, memory_mb: int | None, cpus: int | None
+) -> Profile:
+    kind = profile.with_image(image) if image else profile
+    kind = replace(kind, memory_mb=memory_mb or kind.memory_mb, cpus=cpus or kind.cpus)
+    kind.image_files()
+    return kind
+
+
+def _embedded(
+    plan: FleetPlan,
+    tasks: TaskSet,
+    request: JobRequest,
+    handlers: Sequence[EventHandler],
+    machines: int,
+) -> End:
+    """Run it, after all has been checked that can be before anything is started."""
     task_binaries = plan.task_binaries()
     for name in sorted(tasks.binaries()):
         task_binaries.get(name)
-    session = SessionSettings(
-        duration_s=duration_s, margin=settings.run.margin, slack_s=settings.run.slack_s
-    )
-    return JobSpec(
-        tasks, settings=session, profile=plan.profile.name, tries=tries or settings.run.tries
-    )
+    spec = replace(request, profile=plan.profile.name).spec(plan.settings.run)
+    return asyncio.run(EmbeddedJob(plan, spec, handlers, machines).execute())

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
-from taskgen.cli.taskset_check import check
-from taskgen.cli.taskset_explain import explain
-from taskgen.cli.taskset_generate import generate
-from taskgen.cli.taskset_ls import ls
-from taskgen.cli.taskset_show import show
-from taskgen.cli.taskset_variants import variants
+from taskgen.cli.lazy import Lazy, LazyGroup
+
+_COMMANDS = {
+    "Commands": {
+        "ls": Lazy("taskgen.cli.taskset_ls:ls", "List task-sets, and how many variants each has."),
+        "show": Lazy("taskgen.cli.taskset_show:show", "Show a task-set in full."),
+        "check": Lazy("taskgen.cli.taskset_check:check", "Check documents, or task-sets by NAME."),
+        "variants": Lazy(
+            "taskgen.cli.taskset_variants:variants", "List the variants of a task-set."
+        ),
+        "explain": Lazy("taskgen.cli.taskset_explain:explain", "Say what the keys of a task mean."),
+        "generate": Lazy(
+            "taskgen.cli.taskset_generate:generate", "Write a document of random task-sets."
+        ),
+    }
+}
 
 
-class _ReaderMayLeave(click.Group):
-    """Ends quietly when whoever reads the output has seen enough, as ``head`` has."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
-        except BrokenPipeError:
-            # Python flushes once more at its end: that must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-
-
-@click.group(cls=_ReaderMayLeave)
+@click.group(cls=LazyGroup, lazy=_COMMANDS)
 def taskset() -> None:
     """Look at task-sets and their variants, check and generate them. Nothing is run.
 
     Exit status 0: done; 2: bad input.
     """
-
-
-for command in (ls, show, check, variants, explain, generate):
-    taskset.add_command(command)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from taskgen.cli.console import note
+from taskgen.cli.note import note
 from taskgen.cli.taskset_input import load
 from taskgen.cli.taskset_refusals import refusals
 from taskgen.cli.taskset_text import counted

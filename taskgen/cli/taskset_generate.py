@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 import taskgen
-from taskgen.cli.console import note
 from taskgen.cli.generator_words import PRIORITIES, distribution
+from taskgen.cli.note import note
 from taskgen.cli.taskset_refusals import refusals
 from taskgen.cli.taskset_text import counted
 from taskgen.document import VERSION

@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from taskgen.cli.console import note
+from taskgen.cli.note import note
 from taskgen.cli.taskset_search import Entry, in_directory, in_file, in_module, known
 from taskgen.cli.taskset_text import emit, one
 from taskgen.files import FORMATS

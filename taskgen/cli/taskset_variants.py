@@ -15,7 +15,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from taskgen.cli.console import note, output
+from taskgen.cli.console import output
+from taskgen.cli.note import note
 from taskgen.cli.taskset_input import drawn, load, set_option
 from taskgen.cli.taskset_text import counted, emit, one
 from taskgen.errors import TaskSetError

@@ -141,6 +141,7 @@ def test_without_root():
     # A user of their own may not be allowed to read this Python installation: import first.
     program = (
         "import os, sys\n"
+        "import taskgen.cli.run\n"
         "from taskgen.cli.main import main\n"
         "os.seteuid(65534)\n"
         "sys.argv = ['taskgen', 'run', 'example.Hey']\n"

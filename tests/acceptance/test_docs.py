@@ -85,11 +85,15 @@ def test_the_settings_of_the_documents_are_settings(tmp_path):
 
 def commands(group=cli, above=""):
     """Every command by the words that call it, those of groups too."""
-    for name, command in group.commands.items():
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        inner = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    else:
+        inner = getattr(group, "commands", {})  # ``run`` has ``run show`` beside its argument
+    for name, command in inner.items():
         words = f"{above} {name}".strip()
         yield words, command
-        if isinstance(command, click.Group):
-            yield from commands(command, words)
+        yield from commands(command, words)
 
 
 def part_on(words):

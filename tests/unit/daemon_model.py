@@ -20,12 +20,15 @@ class DaemonModel(httpx.AsyncBaseTransport):
 
     :ivar lies: of the events of runs, which part is not told, and which is told twice.
     :ivar down: whether nobody answers.
+    :ivar prompt: while it is clear, nobody who adds a job is answered.
     """
 
     def __init__(self, document, variants, *, tries=2, page=3, seed=0):
         self.document, self.variants, self.tries, self.page = document, variants, tries, page
         self.lies = (0.0, 0.0)
         self.down = False
+        self.prompt = asyncio.Event()
+        self.prompt.set()
         self.kept = []
         self.bad = 0
         self.next_attempt = dict.fromkeys(range(variants), 1)  # of those that are not through
@@ -140,6 +143,8 @@ class DaemonModel(httpx.AsyncBaseTransport):
         path = request.url.path.removeprefix("/v1/")
         if path == "events":
             return self._events(request)
+        if path == "jobs":
+            await self.prompt.wait()
         if path == "attempts":
             return httpx.Response(200, json=self._attempts(int(request.url.params["after"])))
         if (match := re.fullmatch(rf"runs/{JOB}-(\d+)-(\d+)", path)) is not None:

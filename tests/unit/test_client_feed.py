@@ -1,6 +1,7 @@
 """Handlers of a daemon's jobs are told each attempt once, whatever becomes of the stream."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -33,6 +34,7 @@ def no_pauses(monkeypatch):
 class Recorder(EventHandler):
     def __init__(self):
         self.calls = []
+        self.stopped = threading.Event()
 
     def on_start(self, run):
         self.calls.append(("start", run.id))
@@ -45,6 +47,7 @@ class Recorder(EventHandler):
 
     def on_stop(self, run, reason):
         self.calls.append(("stop", run.id))
+        self.stopped.set()
 
     def on_bad(self, run, attempts):
         self.calls.append(("bad", run.id, len(attempts)))
@@ -185,16 +188,19 @@ async def test_events_come_between_start_and_end_and_are_in_the_outcome():
 
 @in_loop
 async def test_what_is_told_while_a_job_is_added_is_not_lost():
-    daemon, recorder = model(1), Recorder()
+    daemon, recorder = model(1), Listener()
     async with connected(daemon) as backend:
-        await backend._feed.connected()
+        daemon.prompt.clear()
         adding = asyncio.create_task(backend.add_job(JobRequest(taskset=tasks(1)), [recorder]))
-        await asyncio.sleep(0)
-        daemon.start(0)  # before its answer has come
-        await adding
         await breathe()
-        await backend._audience.told()
-        assert recorder.calls == [("start", run_id(JOB, 0, 1))]
+        daemon.start(0)
+        daemon.event(0)
+        await breathe()
+        daemon.prompt.set()
+        await adding
+        daemon.finish(0)
+        await backend.wait_job(JOB)
+        assert [call[0] for call in recorder.calls] == ["start", "event", "finish"]
 
 
 @in_loop
@@ -208,12 +214,25 @@ async def test_a_run_that_a_dead_daemon_had_begun_is_stopped_and_told_as_begun_a
         daemon.kill()
         await asyncio.sleep(0.02)
         daemon.down = False
-        await backend._feed.connected()
-        await breathe()
+        assert await asyncio.to_thread(recorder.stopped.wait, PATIENCE_S)
+        assert recorder.calls[-1] == ("stop", run_id(JOB, 0, 1))
         daemon.start(0)
         daemon.finish(0)
         await backend.wait_job(JOB)
     assert [call[0] for call in recorder.calls] == ["start", "stop", "start", "finish"]
+
+
+@in_loop
+async def test_an_event_that_comes_twice_is_told_once():
+    daemon, recorder = model(1), Recorder()
+    daemon.lies = (0.0, 1.0)
+    async with connected(daemon) as backend:
+        await backend.add_job(JobRequest(taskset=tasks(1)), [recorder])
+        daemon.start(0)
+        await breathe()
+        daemon.finish(0)
+        await backend.wait_job(JOB)
+    assert [call[0] for call in recorder.calls] == ["start", "finish"]
 
 
 @in_loop
@@ -243,9 +262,10 @@ async def test_a_handler_that_comes_later_is_told_the_past_once_and_the_present(
         for step in (("run", 0), ("fail", 1), ("start", 2)):
             carry_out(daemon, *step)
         await breathe()
+        daemon.lies = (1.0, 0.0)
+        carry_out(daemon, "fail", 1)  # kept, and not told yet
         await backend.add_handler(JOB, second)
         await backend.add_handler(JOB, second)
-        carry_out(daemon, "fail", 1)
         carry_out(daemon, "run", 2)
         await backend.wait_job(JOB)
     for recorder in (first, second):

@@ -17,6 +17,7 @@ LAYERS = {
     "taskgen.config": 0,
     "taskgen.settings": 0,
     "taskgen.settings_reference": 0,
+    "taskgen.settings_sources": 0,
     "taskgen.daemon_settings": 0,
     "taskgen.assets": 0,
     "taskgen.collector": 0,
