@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from taskgen.errors import ConfigError
 from taskgen.events.handler import EventHandler
-from taskgen.interfaces import SessionSettings
-from taskgen.queue import Attempt, JobInfo, JobSpec
-from taskgen.queue.values import VariantSource
+from taskgen.job_request import JobRequest
+from taskgen.queue import Attempt, JobInfo
 from taskgen.service import Plan, Service, service
-from taskgen.settings import RunSettings
 from taskgen.status import Status
-from taskgen.taskset import TaskSet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRequest:
-    """What a user wants to be run; see :meth:`taskgen.distributor.Distributor.add_job`.
-
-    :ivar tries: ``None``: as the settings say, of whoever runs it.
-    """
-
-    taskset: TaskSet | VariantSource
-    name: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    priority: int = 0
-    offset: int = 0
-    limit: int | None = None
-    repeat: int = 1
-    tries: int | None = None
-    profile: str | None = None
-    duration_s: float | None = None
-    admission_control: Mapping[str, Any] | None = None
-
-    def spec(self, settings: RunSettings) -> JobSpec:
-        """The job, with all that the request leaves to the settings.
-
-        :raises ValueError: for a number that makes no sense.
-        """
-        return JobSpec(
-            taskset=self.taskset,
-            name=self.name,
-            labels=dict(self.labels),
-            priority=self.priority,
-            offset=self.offset,
-            limit=self.limit,
-            repeat=self.repeat,
-            tries=settings.tries if self.tries is None else self.tries,
-            profile=self.profile,
-            settings=SessionSettings(
-                admission_control=self.admission_control,
-                duration_s=self.duration_s,
-                margin=settings.margin,
-                slack_s=settings.slack_s,
-            ),
-        )
 
 
 class Backend(Protocol):

@@ -22,20 +22,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from taskgen.addresses import parse_hosts
-from taskgen.backend import Backend, JobRequest, embedded
+from taskgen.backend import Backend, embedded
 from taskgen.binaries import user_directories
 from taskgen.client.address import find
 from taskgen.engine_thread import EngineThread
 from taskgen.errors import ConfigError
-from taskgen.events.adapter import adapt, adapt_all
+from taskgen.events.adapter import adapt
 from taskgen.events.handler import EventHandler
 from taskgen.job import Job
+from taskgen.job_request import JobRequest, sorted_out
 from taskgen.local import FleetPlan
-from taskgen.profiles import Profile, load_profile
+from taskgen.profiles import load_profile
 from taskgen.queue.values import VariantSource
 from taskgen.remote import remote
 from taskgen.service import Plan
-from taskgen.settings import Settings, load_settings
+from taskgen.settings import load_settings
 from taskgen.status import Status
 from taskgen.taskset import TaskSet
 
@@ -77,8 +78,10 @@ class Distributor:
         launches = machines is not None or hosts is None
         if not launches and image is not None:
             raise ConfigError("an image is for machines", hint="say how many: machines=N")
+        own_kind = kind if image is None else kind.with_image(Path(image))
+        fleet = FleetPlan(profile=own_kind, settings=settings, binaries=own)
         plan = Plan(
-            machines=_fleet(kind, image, settings, own) if launches else None,
+            machines=fleet if launches else None,
             hosts=parse_hosts(hosts) if hosts is not None else None,
             host_profile=board,
             binaries=own,
@@ -198,7 +201,7 @@ class Distributor:
         :raises SetupError: if it cannot run here; nothing was queued then.
         :raises ValueError: for a number that makes no sense.
         """
-        handlers, admission_control = _sorted_out(parameters)
+        handlers, admission_control = sorted_out(parameters)
         if not handlers and self._handler is not None:
             handlers = (self._handler,)
         request = JobRequest(
@@ -295,30 +298,6 @@ class Distributor:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _fleet(
-    kind: Profile,
-    image: str | os.PathLike[str] | None,
-    settings: Settings,
-    binaries: tuple[Path, ...],
-) -> FleetPlan:
-    if image is not None:
-        kind = kind.with_image(Path(image))
-    return FleetPlan(profile=kind, settings=settings, binaries=binaries)
-
-
-def _sorted_out(
-    parameters: Iterable[Any],
-) -> tuple[tuple[EventHandler, ...], Mapping[str, Any] | None]:
-    """Handlers, and data for admission control; later data win."""
-    things, admission_control = [], None
-    for parameter in parameters:
-        if isinstance(parameter, Mapping):
-            admission_control = dict(parameter)
-        elif parameter is not None:
-            things.append(parameter)
-    return adapt_all(*things), admission_control
 
 
 def _positive(machines: int) -> int:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from taskgen import __version__, remote_values, resources
 from taskgen.audience import Audience
-from taskgen.backend import Backend, JobRequest
+from taskgen.backend import Backend
 from taskgen.client import AsyncClient
 from taskgen.client.address import Address
 from taskgen.client.calls import new_job
 from taskgen.client.stream import Position
-from taskgen.errors import DaemonError, DaemonUnreachableError, TaskSetError
+from taskgen.errors import (
+    DaemonError,
+    DaemonUnreachableError,
+    StateError,
+    TaskSetError,
+    UnknownMachineError,
+)
 from taskgen.events.handler import EventHandler
 from taskgen.feed import Feed
 from taskgen.followed_job import FollowedJob
 from taskgen.host.waiting import finish
+from taskgen.job_request import JobRequest
 from taskgen.queue import Attempt, JobInfo, JobSpec, JobState
 from taskgen.queue.source import source_of
 from taskgen.queue.values import ENDED
@@ -203,14 +210,17 @@ class Remote:
         """Kill the machines that may go until none is left. Draining them would hold their slots
         empty after the pause too."""
         kinds = (EventKind.MACHINE, EventKind.MACHINE_GONE)
-        killed: set[str | None] = set()
+        killed = set()
         async with self._client.listen(Position(kinds=kinds)) as changes:
             while machines := [each for each in await self._machines() if each.state != "held"]:
                 for machine in machines:
-                    if machine.uuid not in killed and may_go(machine):
-                        killed.add(machine.uuid)
-                        await self._client.kill_machine(machine.name)
-                await anext(changes)
+                    which = machine.name, machine.uuid
+                    if which not in killed and may_go(machine):
+                        killed.add(which)
+                        with suppress(UnknownMachineError, StateError):  # it went meanwhile
+                            await self._client.kill_machine(machine.name)
+                if await anext(changes, None) is None:
+                    raise DaemonUnreachableError("the daemon ended before the machines did")
 
     async def _machines(self) -> list[resources.Machine]:
         async with aclosing(self._client.machines()) as machines:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskgen.audience import Audience
-from taskgen.backend import JobRequest
 from taskgen.client import AsyncClient
 from taskgen.errors import DaemonUnreachableError, TaskSetError
 from taskgen.events.handler import EventHandler
 from taskgen.feed import Feed
+from taskgen.job_request import JobRequest
 from taskgen.queue.rows import run_id
 from taskgen.remote import Remote
 from taskgen.task import Task

@@ -105,6 +105,7 @@ LAYERS = {
     "taskgen.engine_thread": 4,
     "taskgen.fitting": 4,
     "taskgen.job": 4,
+    "taskgen.job_request": 4,
     "taskgen.local": 4,
     "taskgen.machine": 4,
     "taskgen.machine_kind": 4,
