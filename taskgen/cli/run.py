@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import click
 from click.core import ParameterSource
 
-from taskgen.backend import JobRequest
 from taskgen.binaries import user_directories
 from taskgen.checks import check_duration
 from taskgen.cli.console import output
@@ -30,6 +29,7 @@ from taskgen.events.csv import CsvHandler
 from taskgen.events.handler import EventHandler
 from taskgen.events.stdout import StdoutHandler
 from taskgen.events.summary import SummaryHandler
+from taskgen.job_request import JobRequest
 from taskgen.local import FleetPlan
 from taskgen.overrides import apply_settings
 from taskgen.profiles import Profile, load_profile
