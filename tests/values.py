@@ -56,7 +56,8 @@ def run(index: int = 0, attempt: int = 1, **keys: Any) -> Run:
 
 
 def outcome(failure: FailureClass | None = None, **keys: Any) -> Outcome:
-    return Outcome(target=keys.pop("target", "taskgen-1"), failure=failure, **keys)
+    begun = {"target": "taskgen-1", "started_at": 1.0}
+    return Outcome(failure=failure, **begun | keys)
 
 
 def activation(**keys: Any) -> Activation:

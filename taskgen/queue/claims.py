@@ -117,7 +117,7 @@ class Claims(History):
         else:
             claim.failures.append(outcome)
             work.unwritten.failed_attempts += 1
-            if given_up([each.failure for each in claim.failures], work.spec.tries):
+            if given_up(claim.failures, work.spec.tries):
                 attempts = tuple(claim.failures)
                 self._release(claim)
                 batch.bad.append((*claim.key, claim.attempt))

@@ -7,11 +7,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from taskgen.interfaces import FailureClass
+from taskgen.interfaces import FailureClass, Outcome
 
 #: Failures in a row, none of them the task-set's own, after which a variant is set aside: it may be
 #: what kills the machines, and would kill one after the other.
 POISON_AFTER = 3
+
+#: The same where some of them came before it was begun: it is not to blame for those, but this must
+#: end some day.
+HOPELESS_AFTER = 20
 
 
 class Order(StrEnum):
@@ -47,15 +51,24 @@ def choose(candidates: Iterable[Candidate], order: Order) -> Candidate | None:
     )
 
 
-def given_up(failures: Sequence[FailureClass | None], tries: int) -> bool:
+def given_up(failures: Sequence[Outcome], tries: int) -> bool:
     """Whether a variant that failed like this is set aside.
 
-    :param failures: of its attempts that count, oldest first.
+    :param failures: its attempts that count, oldest first.
     :param tries: attempts that it has, counting only failures of the task-set itself.
     """
-    own = sum(failure is FailureClass.TASK for failure in failures)
-    others = itertools.takewhile(lambda failure: failure is not FailureClass.TASK, failures[::-1])
-    return own >= tries or len(list(others)) >= POISON_AFTER
+    own = sum(each.failure is FailureClass.TASK for each in failures)
+    others = list(
+        itertools.takewhile(lambda each: each.failure is not FailureClass.TASK, failures[::-1])
+    )
+    poison = sum(map(_was_begun, others)) >= POISON_AFTER
+    return own >= tries or poison or len(others) >= HOPELESS_AFTER
+
+
+def _was_begun(failed: Outcome) -> bool:
+    """Whether the target had anything of the variant when it failed, as far as is known."""
+    before = (FailureClass.MACHINE, FailureClass.INFRASTRUCTURE)
+    return failed.failure not in before or failed.started_at > 0
 
 
 def may_repeat(target: str, failed_on: Collection[str], others: Iterable[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskgen.interfaces import FailureClass
+from taskgen.interfaces import FailureClass, Outcome
 from taskgen.queue.schedule import Candidate, Order, choose, given_up, may_repeat
 
 TASK, GUEST, MACHINE, INFRASTRUCTURE = FailureClass
@@ -53,7 +53,33 @@ def test_jobs_share_targets_equally_however_long_their_runs_last():
     ],
 )
 def test_when_a_variant_is_set_aside(failures, tries, expected):
-    assert given_up(failures, tries) is expected
+    outcomes = [Outcome(target="a", failure=each, started_at=1.0) for each in failures]
+    assert given_up(outcomes, tries) is expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "times", "expected"),
+    [
+        (MACHINE, 17, False),
+        (MACHINE, 20, True),
+        (INFRASTRUCTURE, 17, False),
+        (INFRASTRUCTURE, 20, True),
+        (GUEST, 3, True),  # it may have had the description already
+        (TASK, 3, True),
+    ],
+)
+def test_what_failed_before_it_was_begun_is_not_to_blame(failure, times, expected):
+    outcomes = [Outcome(target="a", failure=failure)] * times
+    assert given_up(outcomes, 3) is expected
+    begun = [Outcome(target="a", failure=MACHINE, started_at=1.0)] * 2
+    assert given_up([*begun, *outcomes], 3) is expected
+
+
+def test_failures_before_the_beginning_do_not_hide_those_after_it():
+    begun = Outcome(target="a", failure=MACHINE, started_at=1.0)
+    before = Outcome(target="a", failure=INFRASTRUCTURE)
+    assert not given_up([begun, before, begun, before], 3)
+    assert given_up([begun, before, begun, before, begun], 3)
 
 
 @pytest.mark.parametrize(
