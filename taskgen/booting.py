@@ -60,15 +60,6 @@ async def _clear(session: Session) -> None:
         raise
 
 
-async def has_tap(network: FleetNetwork, slot: Slot) -> bool:
-    """Whether the slot's tap is there."""
-    try:
-        await network.namespace.run(socket.if_nametoindex, slot.tap)
-    except OSError:
-        return False
-    return True
-
-
 async def _lease(slot: Slot, profile: Profile, network: FleetNetwork, qemu: Qemu) -> str:
     """The address that the guest gets.
 

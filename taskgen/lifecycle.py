@@ -54,17 +54,20 @@ class Lifecycle:
     """Holds the state of one machine.
 
     :param name: of the machine, for the log and for errors.
-    :param on_change: called after each transition; must not block.
     """
 
-    def __init__(self, name: str, on_change: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._on_change = on_change
+        self._listeners: list[Callable[[], object]] = []
         self._state = MachineState.NEW
 
     @property
     def state(self) -> MachineState:
         return self._state
+
+    def on_change(self, listener: Callable[[], object]) -> None:
+        """Call ``listener`` after each transition; it must not block."""
+        self._listeners.append(listener)
 
     def to(self, state: MachineState) -> None:
         """Go to ``state``.
@@ -79,4 +82,5 @@ class Lifecycle:
             )
         log.debug("%s: %s -> %s", self.name, self._state, state)
         self._state = state
-        self._on_change()
+        for listener in self._listeners:
+            listener()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from taskgen import assets
@@ -20,13 +21,15 @@ from taskgen.engine import Engine
 from taskgen.errors import PrivilegeError
 from taskgen.host.accelerator import choose
 from taskgen.host.accounts import account
+from taskgen.host.adoption import daemon_fleet
 from taskgen.host.cleanup import sweep
+from taskgen.host.command_lines import end_all, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
 from taskgen.host.origins import origins
 from taskgen.host.process import find_program
-from taskgen.host.records import Kind, embedded_name
-from taskgen.host.waiting import in_thread
+from taskgen.host.records import Kind, MachineRecord, embedded_name, state_root
+from taskgen.host.waiting import finish, in_thread
 from taskgen.interfaces import RunQueue
 from taskgen.machine import Machine
 from taskgen.machine_kind import MachineKind
@@ -49,7 +52,7 @@ class FleetPlan:
     :ivar kind: whose it is; what a dead daemon left of a fleet of the same name is adopted.
     :ivar name: the fleet's, and its namespace's unless the settings name another; empty: a fresh
         one.
-    :ivar machines: directory of the machines' directories and records; ``None``: in the fleet's.
+    :ivar machines: directory of a daemon's machines; ``None``: in the state's.
     """
 
     profile: Profile
@@ -74,31 +77,62 @@ class FleetPlan:
         chosen = self.settings.network.file
         return load_network(chosen or assets.root() / "network" / "network.toml")
 
+    def directory(self, network: Network) -> FleetDirectory:
+        """The fleet's directory, made or adopted. Blocks.
+
+        :raises HostError: if that cannot be.
+        """
+        chosen = self.settings.network.namespace
+        fresh = embedded_name()
+        name = self.name or chosen or fresh
+        namespace = chosen if chosen is not None else self.name or fresh
+        if self.kind is Kind.DAEMON:
+            machines = self.machines or state_root() / "machines"
+            return daemon_fleet(name, namespace=namespace, machines=machines, network=network)
+        return FleetDirectory.create(name, kind=self.kind, namespace=namespace)
+
 
 class LocalFleet:
-    """Network and machines of one fleet. Made by :func:`local_fleet`."""
+    """Network and machines of one fleet. Made by :func:`local_fleet`.
+
+    :param left: what a dead daemon has left of machines.
+    :param keep: asked when a machine goes: whether it is left running.
+    """
 
     def __init__(
-        self, plan: FleetPlan, kind: MachineKind, network: FleetNetwork, directory: FleetDirectory
+        self,
+        plan: FleetPlan,
+        kind: MachineKind,
+        network: FleetNetwork,
+        directory: FleetDirectory,
+        *,
+        left: Sequence[MachineRecord] = (),
+        keep: Callable[[], bool] = lambda: False,
     ) -> None:
         self.plan = plan
         self.kind = kind
         self.network = network
         self.directory = directory
+        self.left = tuple(left)
+        self._keep = keep
+        self._by_tap: dict[str, Machine] = {}
+        network.on_tap_gone(self._tap_gone)
 
     def machine(self, slot: int) -> Machine:
         """The machine of a slot; nothing is started yet."""
-        return Machine(self.network.network.slot(slot), self.kind, self.network, self.directory)
+        place = self.network.network.slot(slot)
+        made = self._by_tap[place.tap] = Machine(place, self.kind, self.network, self.directory)
+        return made
 
     def pool(self, engine: Engine, queue: RunQueue, *, limit: int, standing: bool = False) -> Pool:
-        """Machines that work off ``queue``.
+        """Machines that work off ``queue``; first of all those that a dead daemon has left.
 
         :param limit: machines wanted at most.
         :param standing: stay when there is nothing to do.
         """
         # One boot keeps one core busy; more at once only make the first one late.
         boots_at_once = self.plan.settings.fleet.boots_at_once or os.cpu_count() or 1
-        return Pool(
+        pool = Pool(
             self.machine,
             engine.serve,
             queue,
@@ -107,7 +141,17 @@ class LocalFleet:
             limit=limit,
             boots_at_once=boots_at_once,
             standing=standing,
+            keep=self._keep,
         )
+        for record in self.left:
+            machine = self.machine(record.slot)
+            pool.adopt(record.slot, machine, partial(machine.adopt, record))
+        self.left = ()
+        return pool
+
+    def _tap_gone(self, tap: str) -> None:
+        if machine := self._by_tap.get(tap):
+            machine.tap_gone()
 
 
 @asynccontextmanager
@@ -120,11 +164,12 @@ async def local_fleet(
     """A fleet while in the block; what dead embedded engines left is removed first.
 
     A dead daemon's fleet of the plan's name is adopted: :meth:`LocalFleet.pool` hands its machines
-    to the pool. Those that no longer are what the plan says are ended and launched anew.
+    to the pool. Those that no longer are what the plan says are ended and launched anew. As long as
+    nobody has asked for the pool, an adopted fleet is left as it was found.
 
     :param problems: told what is not as it should be, as long as it is so.
-    :param keep: asked when the block is left: whether all is left running, for the next daemon.
-        Machines must have been let go with :meth:`taskgen.pool.Pool.release` then.
+    :param keep: asked when the block is left, and before when a machine goes: whether all is left
+        running, for the next daemon.
     :raises SetupError: if the host or the input does not allow it; nothing is left then.
     """
     if os.geteuid() != 0:
@@ -137,8 +182,6 @@ async def local_fleet(
     for line in (await in_thread(None, sweep)).removed:
         log.warning("a crashed engine had left this, and it is removed now: %s", line)
     verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)
-    name = plan.name or embedded_name()
-    chosen = settings.network.namespace
     kind = MachineKind(
         profile=profile,
         accelerator=verdict.accelerator,
@@ -148,11 +191,34 @@ async def local_fleet(
         reset=settings.run.reset,
         provenance=await origins(profile),
     )
-    directory = FleetDirectory.create(
-        plan.name or chosen or name, kind=plan.kind, namespace=name if chosen is None else chosen
-    )
+    directory = await in_thread(None, plan.directory, network, undo=FleetDirectory.release)
+    left = directory.machine_records()
+    fleet: LocalFleet | None = None
+
+    def stays() -> bool:
+        untouched = directory.adopted and (fleet is None or bool(fleet.left))
+        return keep() or untouched
+
     try:
-        async with fleet_network(network, directory, problems, keep=keep) as made:
-            yield LocalFleet(plan, kind, made, directory)
+        async with fleet_network(network, directory, problems, keep=stays) as made:
+            fleet = LocalFleet(plan, kind, made, directory, left=left, keep=keep)
+            try:
+                yield fleet
+            finally:
+                if not stays():
+                    await finish(in_thread(None, _end_machines, directory))
     finally:
-        directory.close()
+        if stays():
+            directory.release()
+        else:
+            directory.close()
+
+
+def _end_machines(directory: FleetDirectory) -> None:
+    """End the machines that nobody took over. Blocks."""
+    records = directory.machine_records()
+    uuids = [record.uuid for record in records]
+    for line in end_all(lambda argv: is_qemu(argv, uuids)):
+        log.warning("not adopted, so ended: %s", line)
+    for record in records:
+        directory.remove_machine(record.name)

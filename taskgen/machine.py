@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from taskgen.boot_notes import BootNotes
-from taskgen.booting import has_tap, wait_ready
+from taskgen.booting import wait_ready
 from taskgen.errors import AdoptionError, MachineDiedError, MachineError
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.fleet_directory import FleetDirectory
@@ -54,7 +54,7 @@ class Machine:
         self.ready_s: float | None = None  #: seconds from the launch to the answer
         self._network = network
         self._directory = directory
-        self._life = Lifecycle(slot.name, self._changed)
+        self._life = Lifecycle(slot.name)
         self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
         self._manager: SessionManager | None = None
@@ -63,7 +63,6 @@ class Machine:
         self._run: str | None = None
         self._runs = 0
         self._reason = ""
-        self._listeners: list[Callable[[], object]] = []
 
     @property
     def name(self) -> str:
@@ -119,7 +118,7 @@ class Machine:
 
     def on_change(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` whenever :attr:`info` has changed; it must not block."""
-        self._listeners.append(callback)
+        self._life.on_change(callback)
 
     async def start(self) -> None:
         """Launch it, and wait until its guest answers ``AVAILABLE``.
@@ -167,7 +166,7 @@ class Machine:
         )
         if record.fingerprint != self.kind.fingerprint(self.slot):
             raise AdoptionError(f"{self.name}: is not what would be launched now")
-        if not await has_tap(self._network, self.slot):
+        if not await self._network.adopt_tap(self.slot, self.qemu.pid):
             raise AdoptionError(f"{self.name}: its tap {self.slot.tap} is gone")
         session = await self._watch(self.qemu).unless(self._boot(adopted=True))
         self._ready(session, self._notes.read())
@@ -216,6 +215,7 @@ class Machine:
             self._life.to(MachineState.STOPPED)
             return
         self._life.to(MachineState.STOPPING)
+        self._network.let_tap_go(self.slot)
         await finish(self._stack.aclose())
         self._life.to(MachineState.STOPPED)
 
@@ -305,7 +305,3 @@ class Machine:
             self._reason = reason
             log.warning("%s", reason)
             self._life.to(MachineState.FAILED)
-
-    def _changed(self) -> None:
-        for callback in self._listeners:
-            callback()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from taskgen import fleet
@@ -38,6 +38,7 @@ class Pool:
     :param limit: machines wanted at most.
     :param boots_at_once: machines that may be starting at the same time.
     :param standing: stay when there is nothing to do, until :meth:`drain`.
+    :param keep: asked when a machine goes: whether it is left running, for the next engine.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Pool:
         limit: int,
         boots_at_once: int,
         standing: bool = False,
+        keep: Callable[[], bool] = lambda: False,
     ) -> None:
         self._make = make
         self._serve = serve
@@ -60,6 +62,7 @@ class Pool:
         self._limit = limit
         self._boots_at_once = boots_at_once
         self._standing = standing
+        self._keep = keep
         self._members: dict[int, Member] = {}
         self._hold: set[int] = set()  # slots in which nothing is to be launched
         self._held: dict[int, MachineInfo] = {}  # those of them whose machine is gone
@@ -68,7 +71,6 @@ class Pool:
         self._replan = asyncio.Event()
         self._left = asyncio.Event()  # set, and made anew, whenever a machine is gone
         self._draining = False
-        self._releasing = False
         self._paused = False
         self._failures = BootFailures(self._replan.set)
 
@@ -99,13 +101,13 @@ class Pool:
         """Call ``listener`` with each machine that has changed; it must not block."""
         self._listeners.append(listener)
 
-    def adopt(self, machines: Mapping[int, tuple[PooledMachine, Begin]]) -> None:
-        """Take over machines by slot, each with what makes it ready, before :meth:`run`.
+    def adopt(self, slot: int, machine: PooledMachine, begin: Begin) -> None:
+        """Take over the machine of a slot, before :meth:`run`.
 
-        One for which that fails is stopped, and launched anew where there is work for it.
+        :param begin: makes it ready. If that fails it is stopped, and another is launched where
+            there is work for it.
         """
-        for slot, (machine, begin) in machines.items():
-            self._members[slot] = Member(machine, begin, adopted=True)
+        self._members[slot] = Member(machine, begin, adopted=True)
 
     def drain(self) -> None:
         """Launch nothing more; machines that are not ready yet stop, others finish their run."""
@@ -129,21 +131,6 @@ class Pool:
         """Stop all machines now, whatever they do: their runs go back to the queue."""
         for member in self._members.values():
             member.end()
-
-    def release(self, *, now: bool = False) -> None:
-        """Let go of all machines and leave them running, for another engine to adopt.
-
-        Nothing is launched any more, and :meth:`run` ends once all are let go.
-
-        :param now: do not let them finish their runs first; those go back to the queue.
-        """
-        self._releasing = self._draining = True
-        for member in self._members.values():
-            if now:
-                member.end()
-            else:
-                member.finish()
-        self._replan.set()
 
     def kill_machine(self, name: str) -> None:
         """Stop a machine now: its run goes back to the queue. Another comes if there is work.
@@ -267,7 +254,7 @@ class Pool:
                     self._replan.set()  # another may boot
                     await self._serve(machine, member.retire)
             finally:
-                await finish(machine.release() if self._releasing else machine.stop())
+                await finish(machine.release() if self._keep() else machine.stop())
         finally:
             del self._members[slot]
             self._gone(slot, machine)

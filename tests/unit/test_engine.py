@@ -26,8 +26,7 @@ class FakeMachine:
         self.world = world
         self.name = f"taskgen-{slot}"
         self.slot = slot
-        self.listeners = []
-        self.life = Lifecycle(self.name, lambda: [listener() for listener in self.listeners])
+        self.life = Lifecycle(self.name)
         self.usable = True
         self.released = False
 
@@ -48,7 +47,7 @@ class FakeMachine:
         )
 
     def on_change(self, callback):
-        self.listeners.append(callback)
+        self.life.on_change(callback)
 
     async def adopt(self):
         self.life.to(MachineState.ADOPTING)
