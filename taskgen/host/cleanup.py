@@ -20,7 +20,7 @@ from taskgen.host.bridge import delete_bridges
 from taskgen.host.command_lines import end_all, is_dnsmasq, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_locks import exclusive, lock_machines, remove_directory, take_lock
-from taskgen.host.living import FORCE_S, end_daemon
+from taskgen.host.living import FORCE_S, end_daemon, living_daemon
 from taskgen.host.records import (
     FLEET_FILE,
     FleetRecord,
@@ -93,6 +93,17 @@ def sweep() -> Report:
     A dead daemon's machines may still be at work, for the next daemon to adopt.
     """
     return down((Kind.EMBEDDED,))
+
+
+def living_daemons() -> list[int]:
+    """Process ids of the daemons that live and have a fleet. Changes nothing."""
+    pids = []
+    for path in _fleet_directories():
+        with suppress(ConfigError):
+            if (found := living_daemon(path, _record(path))) is not None:
+                pids.append(found.pid)
+                found.close()
+    return pids
 
 
 def leftovers() -> list[str]:

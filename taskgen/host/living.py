@@ -24,18 +24,25 @@ def end_daemon(path: Path, record: FleetRecord | None, limit_s: float) -> list[s
     :param limit_s: seconds from SIGTERM to SIGKILL.
     :raises HostError: if it does not even die of that.
     """
-    if record is None or record.kind is not Kind.DAEMON:
-        return []
-    found = hold(record.pid, is_daemon)
+    found = living_daemon(path, record)
     if found is None:
         return []
     try:
-        if not holds_lock(found, path / "fleet.lock"):
-            return []
         end(found, term_s=limit_s)
         return [f"daemon, process {found.pid}"]
     finally:
         found.close()
+
+
+def living_daemon(path: Path, record: FleetRecord | None) -> Found | None:
+    """The daemon that holds the fleet's directory, to be closed; ``None`` if there is none."""
+    if record is None or record.kind is not Kind.DAEMON:
+        return None
+    found = hold(record.pid, is_daemon)
+    if found is not None and not holds_lock(found, path / "fleet.lock"):
+        found.close()
+        return None
+    return found
 
 
 def is_daemon(argv: Sequence[str]) -> bool:
