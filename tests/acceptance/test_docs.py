@@ -68,7 +68,7 @@ def python(program, folder):
 
 
 def test_the_programs_on_the_distributors_page_run(tmp_path):
-    first, second = blocks(DISTRIBUTOR, "python")
+    first, *_connected, second = blocks(DISTRIBUTOR, "python")
     assert python(first, tmp_path) == "8 variants have a result\n"
     assert python(second, tmp_path) == "1 variant has a result\n"
 
