@@ -9,11 +9,12 @@ from functools import partial
 
 from taskgen import fleet
 from taskgen.boot_failures import BootFailures
-from taskgen.errors import StateError, TaskgenError, UnknownMachineError
+from taskgen.errors import HostError, StateError, TaskgenError, UnknownMachineError
 from taskgen.fleet import STARTING, Abandon, Action, Launch, Retire
 from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
 from taskgen.lifecycle import MachineState
+from taskgen.log_fields import log_fields
 from taskgen.machine_info import HELD, MachineInfo, held
 from taskgen.pool_member import Member, PooledMachine
 from taskgen.waiting import first_of, innermost
@@ -249,12 +250,13 @@ class Pool:
         try:
             if member.retire.is_set() and not member.adopted:
                 return
-            try:
-                if await self._started(slot, member):
-                    self._replan.set()  # another may boot
-                    await self._serve(machine, member.retire)
-            finally:
-                await finish(machine.release() if self._keep() else machine.stop())
+            with log_fields(machine=machine.name):
+                try:
+                    if await self._started(slot, member):
+                        self._replan.set()  # another may boot
+                        await self._serve(machine, member.retire)
+                finally:
+                    await finish(machine.release() if self._keep() else machine.stop())
         finally:
             del self._members[slot]
             self._gone(slot, machine)
@@ -274,13 +276,16 @@ class Pool:
         """
         try:
             await member.begin()
-        except TaskgenError as error:
+        except (TaskgenError, OSError) as error:
+            name = member.machine.name
+            # Some step met a full disk, or the like: no reason for the whole fleet to end.
+            failure = error if isinstance(error, TaskgenError) else HostError(f"{name}: {error}")
             if member.adopted:
-                log.warning("%s is not adopted: %s", member.machine.name, error)
+                log.warning("%s is not adopted: %s", name, failure)
             else:
                 self._again.discard(slot)
                 hopeless = not any(each.serves for each in self._members.values())
-                self._failures.add(error, hopeless=hopeless)
+                self._failures.add(failure, hopeless=hopeless)
             return False
         if not member.adopted:
             self._again.discard(slot)

@@ -13,19 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 
 from taskgen.audience import Audience
 from taskgen.engine import Engine
-from taskgen.errors import ConfigError, TaskgenError
+from taskgen.errors import TaskgenError
 from taskgen.events.handler import EventHandler
 from taskgen.fitting import fitted
-from taskgen.host.waiting import finish, in_thread
+from taskgen.fleet import SERVING
+from taskgen.host.waiting import finish
 from taskgen.hosts import HostPool
 from taskgen.local import LocalFleet, local_fleet
+from taskgen.machine_info import MachineInfo
 from taskgen.pool import Pool
 from taskgen.pool_keeper import PoolKeeper
 from taskgen.problems import Problems
@@ -35,6 +36,7 @@ from taskgen.retelling import retell
 from taskgen.service_plan import Plan
 from taskgen.status import Status, look
 from taskgen.waiting import first_of
+from taskgen.wished_fleet import WishedFleet
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +67,15 @@ class Service:
         self.hosts = hosts
         self.fleet = fleet
         self.problems = problems
-        self.wishes = plan.wishes
+        self.wished = WishedFleet(machines, queue, plan.wishes, plan.keep_wishes)
         self.keeps_machines = False  #: whether they are left running at the end
         pools = {"machines": machines, "hosts": hosts}
         self.keeper = PoolKeeper(
             {name: pool for name, pool in pools.items() if pool}, problems, lasting=plan.lasting
         )
-        self._wishing = asyncio.Lock()
-        self._listeners: list[Callable[[], object]] = []
+        if machines:
+            machines.on_change(self._machine_changed)
+        self.wished.on_change(self.keeper.retry)
 
     async def add_job(self, spec: JobSpec, handlers: Sequence[EventHandler] = ()) -> str:
         """Queue a job, after all has been checked that can be.
@@ -143,40 +146,9 @@ class Service:
         await self.engine.stop_job(job_id, reason)
         await self.engine.audience.told()
 
-    async def change_fleet(
-        self, *, max_machines: int | None = None, paused: bool | None = None
-    ) -> None:
-        """Change the fleet while it works, for as long as its queue lives. ``None``: as it is.
-
-        :param max_machines: launch so many machines at most. More than fit is kept as a wish.
-        :param paused: begin no run, and launch no machine, until it is set to false again.
-        :raises ConfigError: if no machines are launched here.
-        :raises HostError: if it cannot be kept; nothing was changed then.
-        """
-        if max_machines is not None and self.machines is None:
-            raise ConfigError("no machines are launched here, only hosts are driven")
-        async with self._wishing:
-            wishes = self.wishes
-            if max_machines is not None:
-                wishes = replace(wishes, max_machines=max_machines)
-            if paused is not None:
-                wishes = replace(wishes, paused=paused)
-            await in_thread(None, self.plan.keep_wishes, wishes)
-            self.wishes = wishes
-        if max_machines is not None and self.machines is not None:
-            self.machines.limit = max_machines
-        self.queue.paused = wishes.paused
-        self.keeper.retry()
-        self.fleet_changed()
-
-    def on_fleet_change(self, listener: Callable[[], object]) -> None:
-        """Call ``listener`` when limit or pause of the fleet were changed. Must not block."""
-        self._listeners.append(listener)
-
-    def fleet_changed(self) -> None:
-        """Tell those who listen."""
-        for listener in self._listeners:
-            listener()
+    def _machine_changed(self, name: str, info: MachineInfo | None) -> None:
+        if info and info.state in SERVING:
+            self.keeper.well("machines")
 
     def resume(self) -> None:
         """Take targets again as there is work for them, also after boots that kept failing."""
@@ -193,9 +165,12 @@ class Service:
         """
         self.keeps_machines = keep_machines
         self.engine.drain()
+        if self.machines and keep_machines:
+            self.machines.release()
         for pool in (self.machines, self.hosts):
             if pool:
                 pool.drain()
+        self.keeper.retry()  # a pool that rests has nothing to finish
         try:
             async with asyncio.timeout(timeout_s):
                 await self.keeper.ended()
@@ -263,15 +238,18 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
     """
     problems = problems or Problems()
     made: Service | None = None
+    fleet: LocalFleet | None = None
+
+    def keep() -> bool:
+        if made:
+            return made.keeps_machines
+        # A start that fails must not end the machines of the last daemon.
+        return fleet is not None and fleet.directory.adopted
+
     async with AsyncExitStack() as stack:
-        fleet = None
         if plan.machines:
             fleet = await stack.enter_async_context(
-                local_fleet(
-                    plan.machines,
-                    problems=problems,
-                    keep=lambda: made is not None and made.keeps_machines,
-                )
+                local_fleet(plan.machines, problems=problems, keep=keep)
             )
         on_stall = partial(_stalled, problems) if plan.lasting else None
         queue = await stack.enter_async_context(JobQueue.open(plan.queue, on_stall=on_stall))

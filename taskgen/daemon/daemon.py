@@ -52,7 +52,7 @@ class Daemon:
         self.problems = problems
         self.started_at = time.time()
         self._old = asyncio.Event()  # set when old jobs should be looked for
-        work.on_fleet_change(self._check_memory)
+        work.wished.on_change(self._check_memory)
 
     async def keep_well(self, clock: Callable[[], float] = time.time) -> None:
         """Look after the disk, the clock, and jobs that are old enough, until cancelled."""
@@ -69,16 +69,14 @@ class Daemon:
         work, fleet = self.service, self.settings.fleet
         work.plan = replace(work.plan, settings=self.settings)
         work.engine.idle_s = fleet.idle_timeout_s
-        if work.machines and work.wishes.max_machines is None:
-            work.machines.limit = max_machines(self.settings)
-        work.fleet_changed()
+        work.wished.default_limit(max_machines(self.settings))
         self._old.set()
         if not taken and not waiting:
             log.info("the settings were read again: nothing has changed")
         if taken:
             log.info("holds from now on: %s", ", ".join(taken))
-        if "fleet.max_machines" in taken and work.wishes.max_machines is not None:
-            log.info("%d machines stay wished as they were", work.wishes.max_machines)
+        if "fleet.max_machines" in taken and work.wished.wishes.max_machines is not None:
+            log.info("%d machines stay wished as they were", work.wished.wishes.max_machines)
         if waiting:
             log.warning("needs a restart: %s", ", ".join(waiting))
 

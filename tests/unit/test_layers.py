@@ -117,6 +117,7 @@ LAYERS = {
     "taskgen.service": 4,
     "taskgen.service_plan": 4,
     "taskgen.status": 4,
+    "taskgen.wished_fleet": 4,
     # the faces
     "taskgen.cli": 5,
     "taskgen.daemon": 5,
