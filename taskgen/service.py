@@ -157,6 +157,12 @@ class Service:
                 pool.resume()
         self.keeper.retry()
 
+    async def change_fleet(
+        self, *, max_machines: int | None = None, paused: bool | None = None
+    ) -> None:
+        """See :meth:`taskgen.wished_fleet.WishedFleet.change`."""
+        await self.wished.change(max_machines=max_machines, paused=paused)
+
     async def drain(self, timeout_s: float, *, keep_machines: bool = False) -> None:
         """Begin nothing more, and let all targets go once their runs are through.
 
@@ -165,8 +171,6 @@ class Service:
         """
         self.keeps_machines = keep_machines
         self.engine.drain()
-        if self.machines and keep_machines:
-            self.machines.release()
         for pool in (self.machines, self.hosts):
             if pool:
                 pool.drain()
@@ -239,17 +243,14 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
     problems = problems or Problems()
     made: Service | None = None
     fleet: LocalFleet | None = None
-
-    def keep() -> bool:
-        if made:
-            return made.keeps_machines
-        # A start that fails must not end the machines of the last daemon.
-        return fleet is not None and fleet.directory.adopted
-
     async with AsyncExitStack() as stack:
         if plan.machines:
             fleet = await stack.enter_async_context(
-                local_fleet(plan.machines, problems=problems, keep=keep)
+                local_fleet(
+                    plan.machines,
+                    problems=problems,
+                    keep=lambda: made is not None and made.keeps_machines,
+                )
             )
         on_stall = partial(_stalled, problems) if plan.lasting else None
         queue = await stack.enter_async_context(JobQueue.open(plan.queue, on_stall=on_stall))
