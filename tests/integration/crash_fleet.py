@@ -1,21 +1,22 @@
-"""Builds a fleet up to a stage, says so, and waits to be killed. Run by test_host_cleanup.py."""
+"""Builds a fleet up to a stage, says so, and waits to be killed. Run by crashes.py."""
 
 import asyncio
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from host_tools import machine
+from host_tools import available, machine
 from pyroute2 import IPRoute
 
 from taskgen import assets
 from taskgen.host import netns
+from taskgen.host.adoption import daemon_fleet
 from taskgen.host.bridge import _name_at_birth
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
 from taskgen.host.link_keeper import fleet_links
 from taskgen.host.netns import Namespace
-from taskgen.host.records import Kind, run_root
+from taskgen.host.records import Kind, run_root, state_root
 from taskgen.profiles import load_profile
 from taskgen.slots import load_network
 
@@ -25,7 +26,11 @@ async def main(stage, name, kind, namespace):
     if stage == "empty directory":
         (run_root() / name).mkdir(parents=True)
         await killed()
-    directory = FleetDirectory.create(name, kind=Kind(kind), namespace=namespace)
+    if kind == Kind.DAEMON:
+        machines = state_root() / "machines"
+        directory = daemon_fleet(name, namespace=namespace, machines=machines, network=network)
+    else:
+        directory = FleetDirectory.create(name, kind=Kind(kind), namespace=namespace)
     mark = directory.record.mark
     async with AsyncExitStack() as stack:
         if stage == "no record":
@@ -40,13 +45,15 @@ async def main(stage, name, kind, namespace):
             await stack.enter_async_context(fleet_links(network, inside, mark=mark))
         elif stage == "newborn bridge":
             await asyncio.to_thread(bear_bridge, mark)
-        elif stage in ("network", "machines"):
+        elif stage in ("network", "machines", "booted"):
             net = await stack.enter_async_context(fleet_network(network, directory))
-            if stage == "machines":
-                for number in (1, 2):
-                    await stack.enter_async_context(
-                        machine(load_profile("linux-x86_64"), directory, net, number)
-                    )
+            for number in {"network": (), "machines": (1, 2), "booted": (1,)}[stage]:
+                await stack.enter_async_context(
+                    machine(load_profile("linux-x86_64"), directory, net, number)
+                )
+            if stage == "booted":
+                lease = await net.wait_lease(network.slot(1), 60)
+                assert await available(net, lease.address, 60)
         await killed()
 
 
@@ -62,4 +69,4 @@ async def killed():
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(*sys.argv[1:5]))

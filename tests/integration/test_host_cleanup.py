@@ -2,11 +2,9 @@
 
 import os
 import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from crashes import crash, engine
 from pyroute2 import IPRoute
 from pyroute2 import netns as pyroute2_netns
 
@@ -14,29 +12,7 @@ from taskgen.host import netns
 from taskgen.host.cleanup import down, leftovers, sweep
 from taskgen.host.records import Kind, run_root
 
-HERE = Path(__file__).parent
 STAGES = ["empty directory", "no record", "record", "unfinished name", "namespace", "bridge"]
-
-
-@contextmanager
-def engine(stage, *, name="crashed", kind=Kind.EMBEDDED, namespace="crashed"):
-    """Another process whose fleet has come so far."""
-    process = subprocess.Popen(
-        [sys.executable, HERE / "crash_fleet.py", stage, name, kind, namespace],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            assert process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def crash(stage, **options):
-    with engine(stage, **options):
-        pass
 
 
 def devices():

@@ -1,0 +1,35 @@
+"""Engines in processes of their own, to be killed."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from taskgen.host.records import Kind
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def engine(stage, *, name="crashed", kind=Kind.EMBEDDED, namespace="crashed", words=()):
+    """Another process whose fleet has come so far.
+
+    :param words: put at the end of its command line.
+    """
+    process = subprocess.Popen(
+        [sys.executable, HERE / "crash_fleet.py", stage, name, kind, namespace, *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def crash(stage, **options):
+    """Kill an engine whose fleet has come so far."""
+    with engine(stage, **options):
+        pass
