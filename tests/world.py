@@ -32,7 +32,7 @@ def _check(result):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_world(tmp_path_factory):
+def own_world():
     """A network and a ``/run`` of the tests' own."""
     missing = [program for program in _PROGRAMS if not shutil.which(program)]
     if os.geteuid() != 0 or missing:
@@ -42,7 +42,8 @@ def own_world(tmp_path_factory):
     _check(_libc.mount(b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755"))
     with IPRoute() as ipr:
         ipr.link("set", index=1, state="up")
-    state = tmp_path_factory.mktemp("state")
+    state = Path("/run/state")  # a directory for tests could not be passed by the user of QEMU
+    state.mkdir(mode=0o711)
     os.environ["TASKGEN_STATE"] = str(state)
     yield
     # There is no way back to the host's mounts once a library has made threads, and no need of one:

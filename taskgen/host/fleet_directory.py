@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from taskgen.errors import NamespaceBusyError, PrivilegeError
+from taskgen.errors import HostError, NamespaceBusyError, PrivilegeError
 from taskgen.host.accounts import Account
 from taskgen.host.fleet_locks import (
     exclusive,
@@ -161,8 +162,11 @@ class FleetDirectory:
 
         :param owner: the user that its QEMU runs as; ``None``: this one.
         :raises FileExistsError: if there is a machine of this name.
+        :raises HostError: if that user cannot get to the directory.
         """
         path = self.machine(record.name)
+        if owner:
+            _check_passable(self.machines, owner)
         if path.exists():
             raise FileExistsError(f"there is a machine {record.name!r} already: {path}")
         try:
@@ -213,3 +217,13 @@ class FleetDirectory:
                     hint="another taskgen daemon is running with this state directory",
                 )
             self._locks.append(lock)
+
+
+def _check_passable(path: Path, user: Account) -> None:
+    for directory in (path, *path.parents):
+        status = directory.stat()
+        if not status.st_mode & stat.S_IXOTH and user.uid not in (0, status.st_uid):
+            raise HostError(
+                f"{directory}: the user that QEMU runs as cannot pass it",
+                hint=f"chmod o+x {directory}",
+            )

@@ -11,13 +11,13 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
-def engine(stage, *, name="crashed", kind=Kind.EMBEDDED, namespace="crashed", words=()):
+def engine(stage, *, name="crashed", kind=Kind.EMBEDDED, namespace="crashed", script=None):
     """Another process whose fleet has come so far.
 
-    :param words: put at the end of its command line.
+    :param script: another name of the program, by which it is run.
     """
     process = subprocess.Popen(
-        [sys.executable, HERE / "crash_fleet.py", stage, name, kind, namespace, *words],
+        [sys.executable, script or HERE / "crash_fleet.py", stage, name, kind, namespace],
         stdout=subprocess.PIPE,
         text=True,
     )

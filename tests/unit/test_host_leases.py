@@ -153,3 +153,85 @@ def test_forgotten_lease_does_not_count_until_it_is_renewed(tmp_path):
         assert (await leases.wait(MAC, 5)).expires == expires + 5
 
     watching(path, test)
+
+
+async def told(queue, expected):
+    async with asyncio.timeout(10):
+        for each in expected:
+            assert await queue.get() == each
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved away", "replaced"])
+def test_a_lost_file_is_noticed_its_leases_kept_and_the_next_one_read(tmp_path, how):
+    path = tmp_path / "leases"
+    path.write_text(line(expires=soon()))
+
+    async def test(leases):
+        known, lost = leases.all(), asyncio.Queue()
+        leases.on_lost(lambda: lost.put_nowait("lost"))
+        if how == "deleted":
+            path.unlink()
+        elif how == "moved away":
+            path.rename(tmp_path / "away")
+        else:
+            (tmp_path / "new").write_text("rubbish\n")
+            (tmp_path / "new").replace(path)
+        await told(lost, ["lost"])
+        assert leases.all() == known
+        leases.put_back()
+        assert path.read_text() == f"{known[MAC].expires} {MAC} 10.200.45.1 * *\n"
+        # What the server writes now is read, and the file that we wrote is not taken for lost.
+        waiter = asyncio.create_task(leases.wait(MAC2, 10))
+        await asyncio.sleep(0)
+        with path.open("a") as file:
+            file.write(line(MAC2, "10.200.45.2", expires=soon()))
+        assert (await waiter).mac == MAC2
+        assert lost.empty()
+
+    watching(path, test)
+
+
+def test_a_file_that_somebody_else_brings_back_is_read(tmp_path):
+    path = tmp_path / "leases"
+
+    async def test(leases):
+        lost = asyncio.Queue()
+        leases.on_lost(lambda: lost.put_nowait("lost"))
+        path.unlink()
+        await told(lost, ["lost"])
+        path.write_text(line(expires=soon()))
+        assert (await leases.wait(MAC, 10)).mac == MAC
+        await told(lost, ["lost"])  # the server does not write to this one
+
+    watching(path, test)
+
+
+def test_other_files_of_the_directory_do_not_matter(tmp_path):
+    path = tmp_path / "leases"
+
+    async def test(leases):
+        lost = []
+        leases.on_lost(lambda: lost.append("lost"))
+        (tmp_path / "other").write_text("x")
+        (tmp_path / "other").unlink()
+        path.write_text(line(expires=soon()))
+        assert (await leases.wait(MAC, 10)).mac == MAC
+        assert lost == []
+
+    watching(path, test)
+
+
+def test_put_back_leaves_a_good_file_alone_and_drops_rubbish_and_what_is_over(tmp_path):
+    path = tmp_path / "leases"
+    good = line(expires=soon(), name="guest", client="01:0a:06:00:00:00:01")
+    path.write_text(good)
+
+    async def test(leases):
+        leases.put_back()
+        assert path.read_text() == good
+        leases.learn(line(MAC2, "10.200.45.2", expires=int(time.time()) - 1))
+        path.write_text(good + "rubbish\n")
+        leases.put_back()
+        assert path.read_text() == f"{good.split()[0]} {MAC} 10.200.45.1 * *\n"
+
+    watching(path, test)

@@ -3,15 +3,17 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
 from taskgen.errors import HostError, MissingToolError
+from taskgen.host import command_lines
 from taskgen.host.accounts import account
 from taskgen.host.output import output_of
-from taskgen.host.process import Exit, running, start
+from taskgen.host.process import Exit, adopt, running, start
 
 
 def test_exit_status_and_last_words():
@@ -141,3 +143,94 @@ def test_output_goes_to_the_file(tmp_path):
         assert (await process.wait()).output == "before\nsaid"
 
     asyncio.run(main())
+
+
+def unique(argv):
+    """A child with words of its own on its command line, and what tells it by them."""
+    words = (*argv, f"taskgen-test-{os.getpid()}-{time.monotonic_ns()}")
+    return words, lambda found: tuple(found) == words
+
+
+def test_a_process_of_somebody_else_is_adopted_and_its_end_told(tmp_path):
+    words, wanted = unique(["sh", "-c", "echo last words; read -r line; exit 3"])
+    log = tmp_path / "log"
+
+    async def main():
+        process = await adopt("shell", wanted, output=log)
+        assert process.pid == child.pid
+        assert process.adopted
+        assert process.exit is None
+        child.stdin.close()
+        ended = await process.wait()
+        assert ended == Exit(None, "last words")
+        assert str(ended) == "ended with an unknown status: last words"
+        assert await adopt("shell", wanted) is None
+
+    with log.open("wb") as file:
+        child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=file)
+    with child:
+        asyncio.run(main())
+
+
+def test_an_adopted_process_is_ended():
+    words, wanted = unique(["sh", "-c", "read -r line"])
+
+    async def main():
+        process = await adopt("shell", wanted)
+        assert (await process.stop()).code is None
+
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+        asyncio.run(main())
+        assert child.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("adopted", [True, False])
+def test_a_released_process_lives_on(adopted):
+    words, wanted = unique([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    async def main():
+        before = len(os.listdir("/proc/self/fd"))
+        process = await start("shell", words)
+        if adopted:
+            first, process = process, await adopt("shell", wanted)
+            first.release()
+        process.release()
+        process.release()
+        assert len(os.listdir("/proc/self/fd")) == before
+        again = await adopt("shell", wanted)
+        assert again.pid == process.pid
+        await again.stop()
+        with pytest.raises(AssertionError, match="was released"):
+            process.signal(signal.SIGTERM)
+
+    asyncio.run(main())
+    # It was a child of ours, so it is reaped, by the next one that is started.
+    asyncio.run(output_of(["true"]))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_number_that_has_come_to_somebody_else_is_not_taken(monkeypatch):
+    """Between the look at the command line and the descriptor, another process gets the number."""
+    words, wanted = unique(["sh", "-c", "read -r line"])
+    looks = iter([words])
+
+    with subprocess.Popen(["sh", "-c", "read -r line"], stdin=subprocess.PIPE) as other:
+        real = command_lines.argv_of
+        monkeypatch.setattr(
+            command_lines,
+            "argv_of",
+            lambda pid: next(looks, real(pid)) if pid == other.pid else real(pid),
+        )
+        before = len(os.listdir("/proc/self/fd"))
+        assert list(command_lines.find(wanted)) == []
+        assert list(looks) == []  # the first look was taken in
+        assert len(os.listdir("/proc/self/fd")) == before
+        other.stdin.close()
+
+
+def test_a_process_that_has_just_ended_is_not_taken():
+    with subprocess.Popen(["sh", "-c", "exit"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie now
+        assert command_lines.hold(child.pid, lambda argv: True) is None
+    assert command_lines.hold(child.pid, lambda argv: True) is None
