@@ -1,0 +1,109 @@
+"""What a dead daemon leaves running goes on under the next one."""
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from taskgen.queue import JobQueue, JobSpec, JobState
+from taskgen.task import Task
+from taskgen.taskset import TaskSet
+
+DOOMED = Path(__file__).with_name("doomed_fleet.py")
+LIMIT_S = 240
+
+
+@pytest.fixture
+def state():
+    """A directory that the QEMU user can reach; pytest's own are closed to others."""
+    path = Path(tempfile.mkdtemp(prefix="state-", dir="/run"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+class Life:
+    """One process that works off the job."""
+
+    def __init__(self, process):
+        self.process = process
+        self.told = []
+
+    async def until(self, happened):
+        """Read what it tells until ``happened`` is true of all that was told."""
+        async with asyncio.timeout(LIMIT_S):
+            while not happened(self.told):
+                line = await self.process.stdout.readline()
+                assert line, f"it has ended: {self.told}"
+                self.told.append(json.loads(line))
+
+    async def end(self):
+        """What it tells until its end; its exit status."""
+        async with asyncio.timeout(LIMIT_S):
+            self.told += [json.loads(line) async for line in self.process.stdout]
+            return await self.process.wait()
+
+    def of(self, event, told=None):
+        return [each for each in self.told if each["event"] == event]
+
+
+@asynccontextmanager
+async def life(directory, *, machines=2, keep=False):
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, str(DOOMED), str(directory / "queue.db"), str(directory / "machines")],
+        *[str(machines), *(["keep"] if keep else [])],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Life(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def running(told, count):
+    """Whether so many machines carry out a run."""
+    latest = {each["machine"]: each for each in told if "machine" in each}
+    return sum(each["run"] is not None for each in latest.values()) >= count
+
+
+async def add_job(directory, runs, **task):
+    async with JobQueue.open(directory / "queue.db") as queue:
+        taskset = TaskSet([Task(pkg="hey", priority=list(range(1, runs + 1)), **task)])
+        return await queue.add(JobSpec(taskset))
+
+
+async def results(directory, job_id):
+    async with JobQueue.open(directory / "queue.db") as queue:
+        info = await queue.job(job_id)
+        assert info.state is JobState.DONE
+        return sorted([each.position async for each in queue.results(job_id)])
+
+
+def test_a_daemon_killed_in_mid_run_leaves_its_machines_to_the_next(state, profile):
+    async def main():
+        job_id = await add_job(state, 6, period=700, numberofjobs=4)
+        async with life(state) as first:
+            await first.until(lambda told: running(told, 2))
+            await first.until(lambda told: first.of("result"))
+            await first.until(lambda told: running(told, 2))
+            first.process.send_signal(signal.SIGKILL)
+            await first.process.wait()
+        async with life(state) as second:
+            assert await second.end() == 0
+        assert second.of("begun") == [{"event": "begun", "left": 2}]
+        pids = {each["machine"]: each["pid"] for each in first.of("ready")}
+        assert {each["machine"]: each["pid"] for each in second.of("ready")} == pids
+        assert all(each["adopted"] for each in second.of("ready"))
+        assert not second.of("launching")
+        assert not [each for each in second.of("result") if each["failure"]]
+        assert await results(state, job_id) == list(range(6))
+
+    asyncio.run(main())
