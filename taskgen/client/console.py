@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -25,7 +26,8 @@ class Console:
     the daemon ends it."""
 
     def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+        self._stack = ExitStack()
+        self._connection = self._stack.enter_context(connection)
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -53,7 +55,7 @@ class Console:
 
     def close(self) -> None:
         """Look away; the machine does not notice."""
-        self._connection.close()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self

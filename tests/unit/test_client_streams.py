@@ -1,0 +1,252 @@
+"""The client on a real socket: event stream, results, consoles, and connections that are lost."""
+
+import asyncio
+import io
+import threading
+from contextlib import aclosing, contextmanager, suppress
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
+
+from taskgen.bulletin import Bulletin
+from taskgen.client import AsyncClient, Client
+from taskgen.errors import DaemonUnreachableError, UnknownJobError, UnknownMachineError
+from taskgen.resources import EventKind
+
+PATIENCE_S = 60
+
+
+class Server:
+    """Speaks as the daemon does, as far as these tests look.
+
+    :ivar asked: headers and query of those who asked for events.
+    """
+
+    def __init__(self):
+        self.bulletin = Bulletin()
+        self.asked = []
+        self.heard = threading.Semaphore(0)
+        self.loop = None
+
+    def publish(self, key):
+        self.loop.call_soon_threadsafe(self.bulletin.publish, EventKind.PROBLEM, {"key": key})
+
+    def break_off(self):
+        """End all streams; who comes back finds the same events."""
+
+        def close():
+            for subscription in list(self.bulletin._subscribers):
+                subscription.close()
+
+        self.loop.call_soon_threadsafe(close)
+
+    def app(self):
+        return Starlette(
+            routes=[
+                Route("/v1/events", self.events),
+                Route("/v1/results", self.results),
+                WebSocketRoute("/v1/machines/{name}/console", self.console),
+            ]
+        )
+
+    async def events(self, request):
+        if request.query_params.get("job") == "none":
+            return problem(404, "UnknownJobError", "job none: there is no such job")
+        self.asked.append((dict(request.headers), request.query_params.multi_items()))
+        kinds = [EventKind(kind) for kind in request.query_params.getlist("kind")] or None
+        subscription = self.bulletin.subscribe(request.headers.get("last-event-id"), kinds)
+        self.heard.release()
+
+        async def told():
+            async with subscription:
+                yield b": hello\n\n"
+                yield b"event: invented.later\ndata: {}\n\n"
+                async for notice in subscription:
+                    yield f"id: {notice.id}\nevent: {notice.kind}\ndata: {notice.json}\n\n".encode()
+
+        return StreamingResponse(told(), media_type="text/event-stream")
+
+    async def results(self, request):
+        async def content():
+            yield b"run,target\n"
+            yield str(sorted(request.query_params.multi_items())).encode()
+            if request.query_params.get("target") == "dying":
+                raise RuntimeError("the daemon dies in the middle")
+
+        return StreamingResponse(content(), media_type="text/csv")
+
+    async def console(self, websocket):
+        if websocket.path_params["name"] == "taskgen-9":
+            answer = problem(404, "UnknownMachineError", "taskgen-9: there is no such machine")
+            await websocket.send_denial_response(answer)
+            return
+        await websocket.accept()
+        await websocket.send_bytes(b"login: ")
+        with suppress(WebSocketDisconnect):
+            await websocket.send_bytes((await websocket.receive_bytes()).upper())
+            await websocket.close()
+
+
+def problem(status, kind, detail):
+    body = {"type": f"/problems/{kind}", "title": kind, "status": status, "detail": detail}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+@contextmanager
+def serving(server, **where):
+    config = uvicorn.Config(server.app(), log_config=None, lifespan="off", **where)
+    uvicorn_server = uvicorn.Server(config)
+    up = threading.Event()
+
+    async def serve():
+        server.loop = asyncio.get_running_loop()
+        startup = uvicorn_server.startup
+
+        async def started(sockets=None):
+            await startup(sockets)
+            up.set()
+
+        uvicorn_server.startup = started
+        await uvicorn_server._serve()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert up.wait(PATIENCE_S)
+    try:
+        yield uvicorn_server
+    finally:
+        server.loop.call_soon_threadsafe(server.bulletin.close)
+        uvicorn_server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+def socket(tmp_path, server):
+    with serving(server, uds=str(tmp_path / "s")):
+        yield tmp_path / "s"
+
+
+def test_the_stream_goes_on_by_itself_where_it_was_broken_off(server, socket):
+    with Client(socket) as client:
+        events = client.events(kinds=[EventKind.PROBLEM])
+        server_side = threading.Thread(target=lambda: told(server))
+        server_side.start()
+        keys = [next(events).data["key"] for _ in range(4)]
+        events.close()
+        server_side.join()
+    assert keys == ["a", "b", "c", "d"]
+    (_, first), (headers, again) = server.asked
+    assert first == again == [("kind", "problem")]
+    assert headers["last-event-id"].endswith(".2")
+
+
+def told(server):
+    assert server.heard.acquire(timeout=PATIENCE_S)
+    server.publish("a")
+    server.publish("b")
+    server.break_off()
+    assert server.heard.acquire(timeout=PATIENCE_S)
+    server.publish("c")
+    server.publish("d")
+
+
+def test_the_stream_for_a_loop_goes_on_too(server, socket):
+    async def main():
+        keys = []
+        async with AsyncClient(socket) as client, aclosing(client.events()) as events:
+            side = asyncio.create_task(asyncio.to_thread(told, server))
+            async for event in events:
+                keys.append(event.data["key"])
+                if len(keys) == 4:
+                    break
+            await side
+        return keys
+
+    assert asyncio.run(main()) == ["a", "b", "c", "d"]
+
+
+def test_a_stream_that_is_refused_says_why(socket):
+    with Client(socket) as client, pytest.raises(UnknownJobError, match="job none"):
+        next(client.events(job="none"))
+
+
+def test_a_stream_of_a_daemon_that_is_not_there_is_told_at_once(tmp_path):
+    with Client(tmp_path / "none") as client, pytest.raises(DaemonUnreachableError):
+        next(client.events())
+
+
+def test_results_are_written_piece_by_piece(socket):
+    file = io.BytesIO()
+    with Client(socket) as client:
+        size = client.save_results(file, format="csv", labels={"a": "b"}, since=1.5)
+    assert file.getvalue() == (
+        b"run,target\n[('format', 'csv'), ('label', 'a=b'), ('since', '1.5')]"
+    )
+    assert size == len(file.getvalue())
+
+
+def test_results_that_break_off_are_no_results(socket):
+    async def main():
+        async with AsyncClient(socket) as client:
+            await client.save_results(io.BytesIO(), target="dying")
+
+    with Client(socket) as client, pytest.raises(DaemonUnreachableError, match="lost"):
+        client.save_results(io.BytesIO(), target="dying")
+    with pytest.raises(DaemonUnreachableError, match="lost"):
+        asyncio.run(main())
+
+
+def test_a_console_is_read_and_written(socket):
+    async def main():
+        async with AsyncClient(socket) as client, await client.console("taskgen-1") as console:
+            output = aiter(console)
+            assert await anext(output) == b"login: "
+            await console.write(b"root\n")
+            return [each async for each in output]
+
+    with Client(socket) as client, client.console("taskgen-1") as console:
+        assert console.read(PATIENCE_S) == b"login: "
+        console.write(b"root\n")
+        assert list(console) == [b"ROOT\n"]
+        assert console.read() == b""
+    assert asyncio.run(main()) == [b"ROOT\n"]
+
+
+def test_a_console_that_there_is_not_says_why(socket):
+    async def main():
+        async with AsyncClient(socket) as client:
+            await client.console("taskgen-9")
+
+    with Client(socket) as client, pytest.raises(UnknownMachineError, match="taskgen-9: there is"):
+        client.console("taskgen-9")
+    with pytest.raises(UnknownMachineError, match="taskgen-9: there is"):
+        asyncio.run(main())
+
+
+def test_a_console_of_a_daemon_that_is_not_there_is_told(tmp_path):
+    with Client(tmp_path / "none") as client, pytest.raises(DaemonUnreachableError, match="start"):
+        client.console("taskgen-1")
+
+
+def test_the_token_is_shown_on_tcp(server):
+    with serving(server, host="127.0.0.1", port=0) as running:
+        port = running.servers[0].sockets[0].getsockname()[1]
+        with Client(url=f"http://127.0.0.1:{port}", token="secret") as client:
+            events = client.events()
+            side = threading.Thread(target=lambda: server.heard.acquire() and server.publish("a"))
+            side.start()
+            assert next(events).data == {"key": "a"}
+            events.close()
+            side.join()
+            with client.console("taskgen-1") as console:
+                assert console.read(PATIENCE_S) == b"login: "
+    assert server.asked[0][0]["authorization"] == "Bearer secret"
