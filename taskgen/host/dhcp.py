@@ -13,7 +13,7 @@ from taskgen.errors import HostError
 from taskgen.host.command_lines import is_dnsmasq
 from taskgen.host.dnsmasq import dnsmasq_command, dnsmasq_config, has_open, salvage
 from taskgen.host.inotify import Change, Inotify
-from taskgen.host.leases import Leases
+from taskgen.host.leases import Lease, Leases
 from taskgen.host.netns import Namespace
 from taskgen.host.process import Exit, Process, adopt, start
 from taskgen.host.waiting import finish
@@ -27,6 +27,7 @@ PROBLEM = "dhcp"
 
 _START_LIMIT_S = 10.0
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+_LOG_BYTES = 1 << 20
 _STABLE_S = 60.0  # having run for so long, it may die again as if for the first time
 
 
@@ -57,6 +58,7 @@ class DhcpServer:
         self._bridge_index = bridge_index
         self._again = asyncio.Event()
         self._on_answer: list[Callable[[], object]] = []
+        leases.on_change(self._trim_log)
 
     @property
     def _config_file(self) -> Path:
@@ -177,6 +179,12 @@ class DhcpServer:
             async with asyncio.timeout(limit_s):
                 await self._again.wait()
         self._again.clear()
+
+    def _trim_log(self, _: Lease) -> None:
+        """Begin the log anew once it is long: each lease adds to it, and ``/run`` is memory."""
+        with suppress(OSError):
+            if self.log_file.stat().st_size > _LOG_BYTES:
+                os.truncate(self.log_file, 0)  # it is only appended to
 
     def report_lost_keeper(self, keeper: asyncio.Task[None]) -> None:
         """Say so when the task of :meth:`keep_alive` ended by an error of its own."""

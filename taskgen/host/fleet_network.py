@@ -2,7 +2,7 @@
 
 Those of a dead daemon are adopted, and what is missing of them is made. While the engine lives
 all of it is watched and mended, and what was wrong is reported to
-:class:`~taskgen.problems.Problems`: ``bridge``, ``dhcp``, ``leases``.
+:class:`~taskgen.problems.Problems`: ``namespace``, ``bridge``, ``dhcp``, ``leases``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.leases import Lease, Leases, watch_leases
 from taskgen.host.link_keeper import LinkKeeper, fleet_links
+from taskgen.host.name_keeper import kept_name
 from taskgen.host.netns import Namespace
 from taskgen.host.waiting import finish
 from taskgen.problems import Problems
@@ -125,6 +126,7 @@ async def fleet_network(
     with Inotify() as inotify:
         async with (
             _namespace(directory, keep) as namespace,
+            kept_name(namespace, inotify, problems),
             fleet_links(network, namespace, mark=mark, problems=problems, keep=keep) as links,
             watch_leases(directory.path / "dnsmasq.leases", inotify) as leases,
             dhcp_server(

@@ -179,6 +179,15 @@ def _make(name: str, mark: str) -> None:
         path = Path(f"/proc/sys/net/ipv6/conf/{family}/disable_ipv6")
         if path.exists():
             path.write_text("1", encoding="ascii")
+    publish(name)
+
+
+def publish(name: str) -> None:
+    """Give the calling thread's namespace a name.
+
+    :raises NamespaceBusyError: if there is one of this name.
+    :raises HostError: if the kernel refuses.
+    """
     try:
         pyroute2_netns.attach(str(DIRECTORY / name), "thread-self")
     except FileExistsError as error:

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from host_tools import available, dhcp_exchange, fleet, machine
 from pyroute2 import IPRoute
+from pyroute2 import netns as pyroute2_netns
 
+from taskgen.host import netns
 from taskgen.problems import Problems
 
 LIMIT_S = 60
@@ -274,5 +276,38 @@ def test_a_server_that_cannot_start_stays_reported_until_it_can(network):
                 await witness.reported("dhcp", "dnsmasq cannot be started")
                 assert "dhcp" in [problem.key for problem in witness.problems.current]
             await witness.over("dhcp")
+
+    asyncio.run(main())
+
+
+def test_a_namespace_that_loses_its_name_gets_it_again(network):
+    async def main():
+        async with watched(network) as (directory, net, witness):
+            name = directory.record.namespace
+            pyroute2_netns.remove(str(netns.DIRECTORY / name))
+            await witness.over("namespace")
+            assert netns.owner_mark(name) == directory.record.mark
+            again = await netns.Namespace.adopt(name, mark=directory.record.mark)
+            try:
+                inode = await again.run(os.stat, "/proc/thread-self/ns/net")
+            finally:
+                await again.close(keep=True)
+            assert inode == await net.namespace.run(os.stat, "/proc/thread-self/ns/net")
+
+    asyncio.run(main())
+
+
+def test_the_servers_log_does_not_grow_for_ever(network):
+    async def main():
+        async with watched(network) as (_, net, _):
+            slot, log = network.slot(1), net.dhcp.log_file
+            with log.open("ab") as file:
+                file.write(bytes(2 << 20))
+            with await net.open_tap(slot) as tap:
+                assert await asks(net, slot, tap)
+                await net.wait_lease(slot, LIMIT_S)
+                assert log.stat().st_size < 10_000
+                assert await asks(net, slot, tap)
+                assert "DHCPACK" in log.read_text()
 
     asyncio.run(main())
