@@ -17,7 +17,7 @@ from taskgen.errors import TaskgenError
 from taskgen.host.waiting import finish
 from taskgen.interfaces import RunQueue, Target
 from taskgen.log_fields import log_fields
-from taskgen.scan import HostState, ScanPlan
+from taskgen.scan import HostRecord, HostState, ScanPlan
 from taskgen.waiting import innermost
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class HostPool:
         self._draining = False
         self._paused = False
         self._resting = False
+        self._listeners: list[Callable[[HostStatus], object]] = []
 
     @property
     def boards(self) -> list[Board]:
@@ -97,16 +98,29 @@ class HostPool:
 
     def status(self, *, every: bool = False) -> Iterator[HostStatus]:
         """The hosts, by address: those that have ever been there, or all."""
-        for record in self._plan.records(every=every):
-            address = self.addresses[record.index]
-            yield HostStatus(
-                address=str(address),
-                name=self.addresses.name(address),
-                state=record.state,
-                failures=record.failures,
-                reason=record.reason,
-                next_try_s=record.next_try_s,
-            )
+        return map(self._status, self._plan.records(every=every))
+
+    def on_change(self, listener: Callable[[HostStatus], object]) -> None:
+        """Call ``listener`` with each host that has ever been there and has another state; it must
+        not block."""
+        self._listeners.append(listener)
+
+    def _status(self, record: HostRecord) -> HostStatus:
+        address = self.addresses[record.index]
+        return HostStatus(
+            address=str(address),
+            name=self.addresses.name(address),
+            state=record.state,
+            failures=record.failures,
+            reason=record.reason,
+            next_try_s=record.next_try_s,
+        )
+
+    def _tell(self, index: int) -> None:
+        if self._listeners and (record := self._plan.record(index)) is not None:
+            status = self._status(record)
+            for listener in self._listeners:
+                listener(status)
 
     def summary(self) -> dict[HostState, int]:
         """How many hosts are in which state; states without one are left out."""
@@ -229,6 +243,7 @@ class HostPool:
     async def _live(self, index: int, board: Board) -> None:
         """One host, from its answer until it is given back."""
         self._plan.found(index)
+        self._tell(index)
         member = self._members[index] = _Member(board, asyncio.current_task())
         # It has answered, but by now there may be nothing for it to do.
         needed = not self._draining and not self._paused
@@ -244,6 +259,7 @@ class HostPool:
                 self._plan.ended(index, HostState.LOST, board.lost, good=board.results > 0)
             else:
                 self._plan.ended(index, HostState.FREE)
+            self._tell(index)
             self._replan.set()
             self._left.set()
             self._left = asyncio.Event()
@@ -258,6 +274,7 @@ class HostPool:
             return
         news = refusal.reason != self._plan.reason(index)
         self._plan.ended(index, refusal.state, refusal.reason)
+        self._tell(index)
         if news and refusal.state not in (HostState.SILENT, HostState.REFUSED):
             log.info("%s: %s", name, refusal.reason)
 

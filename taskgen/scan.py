@@ -207,18 +207,26 @@ class ScanPlan:
 
         :param every: also of those that have never been heard of.
         """
-        now = self._clock()
         heaps = (self._known, self._silent) if every else (self._known,)
         dues = {_index(each): _due_s(each) for heap in heaps for each in heap}
         for index in range(self._count) if every else sorted(self._heard):
-            due = dues.get(index)
-            yield HostRecord(
-                index=index,
-                state=self.state(index),
-                failures=self._failures[index],
-                reason=self.reason(index),
-                next_try_s=None if due is None else max(0.0, due - now),
-            )
+            yield self._record(index, dues.get(index))
+
+    def record(self, index: int) -> HostRecord | None:
+        """What is known of a host; ``None``: it has never been heard of."""
+        if index not in self._heard:
+            return None
+        dues = (_due_s(each) for each in self._known if _index(each) == index)
+        return self._record(index, next(dues, None))
+
+    def _record(self, index: int, due_s: float | None) -> HostRecord:
+        return HostRecord(
+            index=index,
+            state=self.state(index),
+            failures=self._failures[index],
+            reason=self.reason(index),
+            next_try_s=None if due_s is None else max(0.0, due_s - self._clock()),
+        )
 
     def _may_try(self, wanted: int) -> bool:
         promising = sum(state is HostState.FREE for state in self._before.values())

@@ -77,11 +77,22 @@ class Service:
             machines.on_change(self._machine_changed)
         self.wished.on_change(self.keeper.retry)
 
-    async def add_job(self, spec: JobSpec, handlers: Sequence[EventHandler] = ()) -> str:
+    async def add_job(
+        self,
+        spec: JobSpec,
+        handlers: Sequence[EventHandler] = (),
+        *,
+        paused: bool = False,
+        key: str | None = None,
+        request: str = "",
+    ) -> str:
         """Queue a job, after all has been checked that can be.
+
+        Of :meth:`JobQueue.add` are ``paused``, and ``key`` with ``request`` where no handlers are.
 
         :returns: its id.
         :raises SetupError: if the job cannot run here; nothing was queued then.
+        :raises KeyReusedError: if the key has made a job out of another request.
         :raises TaskgenError: what ended the work, if something did.
         """
         self._check()
@@ -89,8 +100,7 @@ class Service:
         job_id = new_job_id()
         for handler in handlers:
             self.engine.audience.add(job_id, handler)
-        await self.queue.add(spec, job_id=job_id)
-        return job_id
+        return await self.queue.add(spec, job_id=job_id, paused=paused, key=key, request=request)
 
     async def add_handler(self, job_id: str, handler: EventHandler) -> None:
         """Tell a handler all that is kept of a job, and then what becomes of the rest.

@@ -53,6 +53,28 @@ def load_taskset(name: str, *, directory: Path | None = None) -> TaskSet:
         return _made(getattr(module, attribute), name)
 
 
+def load_installed(name: str) -> TaskSet:
+    """A task-set that comes with Taskgen, or that somebody has installed as an entry point.
+
+    For names of strangers: nothing else is looked for, no file is read, and nothing is imported
+    that was not installed to be.
+
+    :param name: ``module.Class`` below ``taskgen.tasksets``, or the name of an entry point.
+    :raises TaskSetError: if there is none, or its module or its constructor fails.
+    """
+    for point in entry_points(group=_GROUP, name=name):
+        return _made(_guarded(point.load, f"{name}: entry point {point.value}"), name)
+    short, _, wanted = name.removeprefix(f"{_OURS}.").partition(".")
+    if short in _our_modules():
+        for found, cls in _classes(importlib.import_module(f"{_OURS}.{short}")):
+            if found == wanted:
+                return _made(cls, name)
+    known = [*_our_names(), *(point.name for point in entry_points(group=_GROUP))]
+    raise TaskSetError(
+        f"task-set {name!r}: none of this name is installed", hint=_try_one(name, known)
+    )
+
+
 def list_tasksets() -> list[tuple[str, str]]:
     """Name and first line of description of the task-sets that can be found without a path.
 

@@ -72,6 +72,11 @@ class Committer:
         self._writing: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
 
+    @property
+    def last_attempt(self) -> int:
+        """The number of the last attempt that is on the disk."""
+        return self._database.last_attempt
+
     def check(self) -> None:
         """Raise what ended the writing, if anything did.
 

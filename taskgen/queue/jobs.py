@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -84,6 +85,21 @@ class JobQueue(Steering):
     def counts(self) -> Counts:
         """How far all jobs are that were open when the queue was opened, or were added since."""
         return total_of([work.counts for work in self._works.values()])
+
+    @property
+    def open_counts(self) -> Counts:
+        """How far the jobs are that have not ended, all together."""
+        return total_of([work.counts for work in self._open.values()])
+
+    @property
+    def open_states(self) -> Counter[str]:
+        """How many jobs that have not ended are in which state."""
+        return Counter(str(work.state) for work in self._open.values())
+
+    @property
+    def last_attempt(self) -> int:
+        """The sequence number of the last attempt that was kept."""
+        return self._committer.last_attempt
 
     @property
     def backlog(self) -> int:
