@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 
 from taskgen.addresses import parse_hosts
+from taskgen.binary_store import BinaryStore
 from taskgen.daemon.clock import ClockWatch
 from taskgen.daemon.disk import DiskWatch
 from taskgen.daemon.memory import check_memory, host_memory_mb
@@ -120,14 +121,21 @@ def plan_of(settings: Settings, state: StateDirectory) -> Plan:
         raise ConfigError(
             "fleet.launch is false, and hosts.addresses is empty: there is nothing to run on"
         )
+    store = BinaryStore(state.binaries, max_bytes=int(settings.api.binary_megabytes * 1e6))
     machines = FleetPlan(
-        profile=profile, settings=settings, kind=Kind.DAEMON, name=FLEET, machines=state.machines
+        profile=profile,
+        settings=settings,
+        kind=Kind.DAEMON,
+        name=FLEET,
+        machines=state.machines,
+        store=store,
     )
     return Plan(
         machines=machines if settings.fleet.launch else None,
         hosts=parse_hosts(addresses) if addresses else None,
         host_profile=load_profile(settings.hosts.profile) if settings.hosts.profile else profile,
         queue=state.queue,
+        store=store,
         max_machines=wishes.max_machines or max_machines(settings),
         wishes=wishes,
         lasting=True,

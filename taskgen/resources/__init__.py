@@ -21,6 +21,8 @@ from taskgen.resources.fleet import (
 from taskgen.resources.jobs import (
     Activation,
     Attempt,
+    AttemptPage,
+    Binary,
     Counts,
     Job,
     JobChange,
@@ -33,6 +35,8 @@ from taskgen.resources.jobs import (
 __all__ = [
     "Activation",
     "Attempt",
+    "AttemptPage",
+    "Binary",
     "Counts",
     "Degradation",
     "EventKind",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from taskgen.resources.base import Request, Resource
+from taskgen.resources.base import Page, Request, Resource
 
 #: Keeps what one request can make the daemon remember in bounds.
 MAX_LABELS = 64
@@ -144,13 +144,21 @@ class Attempt(Resource):
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
+class AttemptPage(Page[Attempt]):
+    """A part of all attempts."""
+
+    sequence: int = Field(
+        description="All attempts up to this one were looked at; give it as `after` to go on."
+    )
+
+
 class Run(Resource):
     """A run: one attempt at a variant, and what else is known of that variant."""
 
     id: str
     job: str
     position: int
-    variant: int
+    variant: int | None = Field(description="null: nothing tells it any more.")
     attempt: int
     state: str = Field(description="waiting, running, done, failed, bad.")
     target: str | None
@@ -159,3 +167,11 @@ class Run(Resource):
     attempts: list[Attempt] = Field(
         description="All attempts at the variant that have ended, without their activations."
     )
+
+
+class Binary(Resource):
+    """A task binary that was uploaded."""
+
+    sha256: str = Field(description="Of its content.")
+    size: int = Field(description="Bytes.")
+    architecture: str

@@ -119,6 +119,7 @@ LAYERS = {
     "taskgen.status": 4,
     "taskgen.wished_fleet": 4,
     # the faces
+    "taskgen.api": 5,
     "taskgen.cli": 5,
     "taskgen.daemon": 5,
 }

@@ -1,0 +1,67 @@
+"""Lists in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Annotated, TypeVar
+
+from fastapi import HTTPException, Query
+
+from taskgen.resources import Page
+
+T = TypeVar("T")
+
+MAX_PAGE = 500
+#: SQLite's integers have 64 bits.
+MAX_NUMBER = 2**63 - 1
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items at most.")]
+
+#: Behind an item with a number.
+AfterNumber = Annotated[
+    int, Query(ge=0, le=MAX_NUMBER, description="Begin behind this one: the last page's `next`.")
+]
+
+#: Behind an item with a name.
+AfterName = Annotated[
+    str, Query(max_length=256, description="Begin behind this one: the last page's `next`.")
+]
+
+
+def page_of(found: list[T], limit: int, cursor: Callable[[T], object]) -> Page[T]:
+    """A page of what was asked for with one more than its limit.
+
+    :param cursor: what to go on behind.
+    """
+    more = len(found) > limit
+    items = found[:limit]
+    return Page(items=items, next=str(cursor(items[-1])) if more else None)
+
+
+def page_by_name(every: Iterable[T], after: str, limit: int, name: Callable[[T], str]) -> Page[T]:
+    """A page of what is in memory, which is sorted by ``name``'s own order."""
+    rest = iter(every)
+    if after:
+        for each in rest:
+            if name(each) == after:
+                break
+    return page_of(list(islice(rest, limit + 1)), limit, name)
+
+
+#: Labels to choose jobs by.
+Labels = Annotated[
+    list[str] | None,
+    Query(max_length=64, description="Only with this label, as in `who=me`; repeatable."),
+]
+
+
+def labels_of(texts: list[str] | None) -> dict[str, str]:
+    """Labels that were given as ``name=value``."""
+    labels = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise HTTPException(422, f"query label: {text[:100]!r} must be as in who=me")
+        labels[name] = value
+    return labels
