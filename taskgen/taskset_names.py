@@ -78,7 +78,7 @@ def load_installed(name: str) -> TaskSet:
 def list_tasksets() -> list[tuple[str, str]]:
     """Name and first line of description of the task-sets that can be found without a path.
 
-    :raises TaskSetError: if a plug-in cannot be loaded.
+    One that cannot be loaded is there too: with the reason, in place of a description.
     """
     found = [
         (f"{short}.{name}", _summary(cls))
@@ -86,8 +86,11 @@ def list_tasksets() -> list[tuple[str, str]]:
         for name, cls in _classes(importlib.import_module(f"{_OURS}.{short}"))
     ]
     for point in sorted(entry_points(group=_GROUP), key=lambda point: point.name):
-        thing = _guarded(point.load, f"{point.name}: entry point {point.value}")
-        found.append((point.name, _summary(thing)))
+        try:
+            said = _summary(_guarded(point.load, f"entry point {point.value}"))
+        except TaskgenError as error:
+            said = f"cannot be loaded: {error}"
+        found.append((point.name, said))
     return found
 
 

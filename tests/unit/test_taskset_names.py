@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from taskgen.errors import TaskSetError
-from taskgen.taskset_names import list_module, list_tasksets, load_taskset
+from taskgen.taskset_names import list_module, list_tasksets, load_installed, load_taskset
 from taskgen.tasksets.hey import Hey1TaskSet
 
 MINE = """
@@ -131,7 +131,57 @@ def test_plug_ins(mine, monkeypatch):
     assert type(load_taskset("theirs")) is Hey1TaskSet
     with pytest.raises(TaskSetError, match="broken: entry point does_not_exist:X: ModuleNotFound"):
         load_taskset("broken")
-    with pytest.raises(TaskSetError, match="broken: entry point"):
-        list_tasksets()
-    plugins.points.pop()
-    assert ("theirs", "One task, from blocks.") in list_tasksets()
+    listed = dict(list_tasksets())
+    assert listed["theirs"] == "One task, from blocks."
+    assert listed["broken"].startswith("cannot be loaded: entry point does_not_exist:X: ModuleNot")
+    assert "hey.Hey1TaskSet" in listed
+
+
+@pytest.mark.parametrize("name", ["hey.Hey1TaskSet", "taskgen.tasksets.hey.Hey1TaskSet", "theirs"])
+def test_what_is_installed_can_be_had_by_strangers(name, monkeypatch):
+    plugins = Plugins(theirs="taskgen.tasksets.hey:Hey1TaskSet")
+    monkeypatch.setattr("taskgen.taskset_names.entry_points", plugins)
+    assert type(load_installed(name)) is Hey1TaskSet
+
+
+def test_a_plug_in_that_fails_is_named(monkeypatch):
+    monkeypatch.setattr("taskgen.taskset_names.entry_points", Plugins(broken="does_not_exist:X"))
+    with pytest.raises(TaskSetError, match="broken: entry point does_not_exist:X: ModuleNotFound"):
+        load_installed("broken")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my_sets.Mine",
+        "os.path.join",
+        "hey.BlockTaskSet",
+        "hey.TaskSet",
+        "hey.__builtins__",
+        "hey",
+        "hey.",
+        "tasksets.hey.Hey1TaskSet",
+        "taskgen.tasksets.hey",
+        "",
+        ".",
+        "..",
+        "..hey.Hey1TaskSet",
+        "/etc/passwd",
+        "set.toml",
+        "\0",
+    ],
+)
+def test_strangers_get_nothing_else(mine, name, monkeypatch):
+    """Neither a file that is there, nor a module that could be imported."""
+    (mine / "set.toml").write_text('[[task]]\npkg = "hey"\n')
+    monkeypatch.chdir(mine)
+    monkeypatch.syspath_prepend(str(mine))
+    before = set(sys.modules)
+    with pytest.raises(TaskSetError, match="none of this name is installed"):
+        load_installed(name)
+    assert not {module for module in set(sys.modules) - before if module.startswith("my_")}
+
+
+def test_a_name_that_is_nearly_right_is_helped():
+    with pytest.raises(TaskSetError, match=r"did you mean 'hey\.Hey1TaskSet'\?"):
+        load_installed("hey.Hey1Taskset")
