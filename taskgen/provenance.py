@@ -71,7 +71,7 @@ class Provenance:
                 **run.provenance,
                 **told,
                 "variant": run.variant.index,
-                "description_sha256": hashlib.sha256(run.variant.description()).hexdigest(),
+                "description_sha256": _sha256(run.variant.description()),
             }
         )
 
@@ -85,6 +85,11 @@ class Provenance:
     def to_data(self) -> dict[str, Any]:
         """Plain data, as :mod:`json` wants it; :meth:`from_data` makes the same object of it."""
         return {name: thaw(getattr(self, name)) for name in NAMES}
+
+
+def _sha256(description: bytes) -> str:
+    """Empty where nobody knows the description any more: of a run that was kept without it."""
+    return hashlib.sha256(description).hexdigest() if description else ""
 
 
 #: The fields of :class:`Provenance`, in their order.

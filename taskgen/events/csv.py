@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from taskgen.errors import ConfigError
 from taskgen.events.handler import EventHandler
 from taskgen.interfaces import Run
-from taskgen.provenance import Provenance
 from taskgen.results.append_file import AppendFile, check
-from taskgen.results.rows import COLUMNS, activation_cells, provenance_cells, run_cells
+from taskgen.results.csv_lines import lines_of, rows_of
+from taskgen.results.rows import COLUMNS
 
 __all__ = ["COLUMNS", "CsvHandler"]
 
@@ -69,7 +67,7 @@ class CsvHandler(EventHandler):
         if unknown:
             self._widen(file, unknown)
         own = [run.variant.parameters.get(name, "") for name in self._columns[len(COLUMNS) :]]
-        file.append(_rows(run, own))
+        file.append(rows_of(run, own))
         self._runs.add(run.id)
         self.rows += len(run.outcome.activations)
 
@@ -86,7 +84,7 @@ class CsvHandler(EventHandler):
             self._columns = self._header(header)
             if not header:
                 self._columns = list(COLUMNS)
-                file.append(_lines([COLUMNS]))
+                file.append(lines_of([COLUMNS]))
             self._read_runs(file)
         except BaseException:
             file.close()
@@ -126,7 +124,7 @@ class CsvHandler(EventHandler):
             columns = next(_read([header]), [])
             if tuple(columns[: len(COLUMNS)]) == COLUMNS:
                 return columns
-        elif header.startswith(ours := _lines([COLUMNS])[:-1]) or ours.startswith(header):
+        elif header.startswith(ours := lines_of([COLUMNS])[:-1]) or ours.startswith(header):
             return []
         raise ConfigError(
             f"{self.path}: exists, and is not a file of activations", hint="name another file"
@@ -134,7 +132,7 @@ class CsvHandler(EventHandler):
 
     def _widen(self, file: AppendFile, parameters: list[str]) -> None:
         def wider() -> Iterator[bytes]:
-            yield _lines([[*self._columns, *parameters]])
+            yield lines_of([[*self._columns, *parameters]])
             old = (line for _, line in file.lines())
             next(old)
             more = b"," * len(parameters) + b"\n"
@@ -153,30 +151,3 @@ def _run_id(line: bytes) -> str:
 
 def _read(lines: Iterable[bytes]) -> Iterator[list[str]]:
     return csv.reader(line.decode("utf-8", "replace") for line in lines)
-
-
-def _rows(run: Run, parameters: Sequence[Any]) -> bytes:
-    """The rows of a run. What they share, which is most of it, is written out only once."""
-    assert run.outcome is not None
-    activations = run.outcome.activations
-    head = _lines([run_cells(run)])[:-1]
-    shared = (len(activations), *provenance_cells(Provenance.of(run)), *parameters)
-    tail = b"," + _lines([shared])
-    own = _lines(map(activation_cells, activations)).split(b"\n")[:-1]
-    return b"".join(head + b"," + line + tail for line in own)
-
-
-def _lines(cells: Iterable[Sequence[Any]]) -> bytes:
-    """Rows as CSV. A line break in a value would look like a torn row: it is written ``\\n``."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows(map(_cell, row) for row in cells)
-    return text.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value.replace("\n", "\\n").replace("\r", "\\r")
-    return value  # None becomes an empty cell

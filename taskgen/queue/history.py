@@ -178,6 +178,14 @@ class History:
         await self._committer.flush()
         return {row["sha256"] for row in await self._read("binaries_in_use")}
 
+    def another_reader(self) -> Reader:
+        """Reads the same database, for long work that others need not wait for. To be closed.
+
+        :raises QueueError: if the database cannot be read.
+        """
+        self._committer.check()
+        return self._reader.another()
+
     async def variant(self, job_id: str, position: int) -> Variant:
         """A variant of a job.
 

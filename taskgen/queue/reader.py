@@ -17,6 +17,7 @@ from taskgen.queue.database import Database, Parameters, open_read_only, rows_of
 from taskgen.queue.recovery import source_again
 from taskgen.queue.rows import Row
 from taskgen.queue.source import Source
+from taskgen.queue.sql import migrations
 
 T = TypeVar("T")
 
@@ -72,6 +73,19 @@ class Reading:
         except TaskgenError:
             return None
 
+    def check_version(self) -> None:
+        """Refuse what is no queue of ours, or of another version.
+
+        :raises QueueError: then.
+        """
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        wanted = len(migrations())
+        if version != wanted:
+            raise QueueError(
+                f"{self._path}: has version {version}, this Taskgen reads {wanted}",
+                hint="a queue of an older Taskgen is brought up to date when an engine opens it",
+            )
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -98,7 +112,14 @@ def open_reading(path: Path) -> Reading:
 
     :raises QueueError: if it is none, or of another version.
     """
-    return Reading(open_read_only(path), path)
+    reading = Reading(open_read_only(path), path)
+    try:
+        with reading.snapshot():
+            reading.check_version()
+    except BaseException:
+        reading.close()
+        raise
+    return reading
 
 
 class Reader:
@@ -109,18 +130,22 @@ class Reader:
     """
 
     def __init__(self, database: Database, thread: ThreadPoolExecutor) -> None:
-        self._path = database.path
+        self._database = database
+        self._writer = self._thread = thread
         self._own: ThreadPoolExecutor | None = None
-        self._thread = thread
-        if self._path is None:
+        if database.path is None:
             self._reading = Reading(database.connection, None)
         else:
-            self._reading = open_reading(self._path)
+            self._reading = open_reading(database.path)
             self._own = self._thread = ThreadPoolExecutor(1, thread_name_prefix="queue reader")
 
-    def another(self, database: Database) -> Reader:
-        """One more, for long work that others need not wait for."""
-        return Reader(database, self._thread)
+    def another(self) -> Reader:
+        """One more, for long work that others need not wait for. To be closed."""
+        return Reader(self._database, self._writer)
+
+    async def step(self, function: Callable[[Reading], T]) -> T:
+        """Do a part of something long, which takes its snapshots itself."""
+        return await in_thread(self._thread, function, self._reading)
 
     async def call(self, function: Callable[[Reading], T]) -> T:
         """What ``function`` makes of one instant of the database. It has to be short.
@@ -139,8 +164,9 @@ class Reader:
     async def close(self) -> None:
         """Wait for what is being read, and close the connection."""
         if self._own is not None:
-            await finish(in_thread(self._own, self._reading.close))
-            self._own.shutdown(wait=False)
+            own, self._own = self._own, None
+            await finish(in_thread(own, self._reading.close))
+            own.shutdown(wait=False)
 
     def _at_once(self, function: Callable[[Reading], T]) -> T:
         with self._reading.snapshot():

@@ -208,6 +208,40 @@ ORDER BY position, attempt
 SELECT attempts.*, jobs.id AS job_id FROM attempts JOIN jobs ON jobs.number = attempts.job
 WHERE attempts.id = ?
 
+-- name: export_jobs
+SELECT * FROM job_infos
+WHERE number > :after AND (:id IS NULL OR id = :id) AND NOT EXISTS (
+    SELECT 1 FROM json_each(:labels) AS wanted WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(job_infos.labels) AS own
+        WHERE own.key = wanted.key AND own.value = wanted.value
+    )
+)
+ORDER BY number LIMIT :limit
+
+-- name: export_results
+SELECT * FROM attempts
+WHERE job = :job AND failure IS NULL AND position > :position
+    AND (:target IS NULL OR target = :target)
+    AND (:since IS NULL OR started_at >= :since) AND (:until IS NULL OR started_at < :until)
+    AND (:first IS NULL OR variant >= :first) AND (:last IS NULL OR variant <= :last)
+ORDER BY position LIMIT :limit
+
+-- name: export_failures
+SELECT * FROM attempts
+WHERE job = :job AND failure IS NOT NULL AND (position, attempt) > (:position, :attempt)
+    AND (:failure IS NULL OR failure = :failure) AND (:target IS NULL OR target = :target)
+    AND (:since IS NULL OR started_at >= :since) AND (:until IS NULL OR started_at < :until)
+    AND (:first IS NULL OR variant >= :first) AND (:last IS NULL OR variant <= :last)
+ORDER BY position, attempt LIMIT :limit
+
+-- name: export_parameters
+SELECT one.key AS name FROM (
+    SELECT id, parameters FROM attempts WHERE job = :job AND failure IS NULL
+    UNION ALL
+    SELECT id, parameters FROM attempts WHERE job = :job AND failure IS NOT NULL
+) AS kept JOIN json_each(kept.parameters) AS one
+GROUP BY one.key ORDER BY min(kept.id), min(one.id)
+
 -- name: ended_before
 SELECT number, id FROM jobs WHERE ended_at IS NOT NULL AND ended_at < ? ORDER BY number
 
