@@ -50,6 +50,7 @@ def attempt(told: resources.Attempt) -> Attempt:
         variant=told.variant,
         attempt=told.attempt,
         parameters=told.parameters,
+        bad=told.bad,
         outcome=outcome(told),
     )
 
