@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskgen.errors import UnknownJobError
+from taskgen.frozen import thaw
 from taskgen.queue.reader import Reading
 from taskgen.queue.rows import Row, attempt_of
 from taskgen.queue.values import Attempt
@@ -35,21 +36,22 @@ def following(
     wanted = {"after": after, "until": until, "job": number, "limit": limit}
     budget = _Budget(ENOUGH_BYTES)
     rows = reading.rows("feed", wanted, budget.spent_on)
-    stopped = len(rows) == limit or budget.left <= 0
+    if len(rows) == limit or budget.left <= 0:  # there may be more before ``until``
+        until = rows[-1]["id"] if rows else after
     attempts = [attempt_of(row) for row in rows]
     if parameters:
         attempts = [
             _with_parameters(reading, row["job"], attempt)
             for row, attempt in zip(rows, attempts, strict=True)
         ]
-    return attempts, attempts[-1].sequence if attempts and stopped else until
+    return attempts, until
 
 
 def _with_parameters(reading: Reading, job: int, attempt: Attempt) -> Attempt:
     if attempt.parameters is not None:
         return attempt
     variant = reading.variant(job, attempt.position)
-    return replace(attempt, parameters=None if variant is None else variant.parameters)
+    return replace(attempt, parameters=None if variant is None else thaw(variant.parameters))
 
 
 class _Budget:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from taskgen.errors import UnknownJobError, UnknownRunError
+from taskgen.frozen import thaw
 from taskgen.queue.reader import Reading
 from taskgen.queue.rows import Row, attempt_of, run_id
 from taskgen.queue.values import Attempt, RunInfo, RunState
@@ -77,7 +78,7 @@ class _Known:
         others = tuple(self._ended[position].values())
         target = ended.outcome.target if ended else self._claims[position]["target"]
         variant = self._reading.variant(self._job["number"], position)
-        parameters = variant.parameters if variant else None
+        parameters = thaw(variant.parameters) if variant else None
         if parameters is None:
             parameters = next((each.parameters for each in others), None)
         return RunInfo(
