@@ -1,12 +1,14 @@
 """A job goes to the kind of target that it names, or to the only one that it fits."""
 
+import hashlib
 import struct
 from dataclasses import replace
 
 import pytest
 
 from taskgen.binaries import Binaries
-from taskgen.errors import BinaryError, ConfigError
+from taskgen.binary_store import BinaryStore
+from taskgen.errors import BinaryError, ConfigError, UploadMissingError
 from taskgen.fitting import Place, fitted
 from taskgen.interfaces import SessionSettings
 from taskgen.profiles import load_profile
@@ -72,3 +74,26 @@ def test_data_for_admission_control_need_machines_that_understand_them(tmp_path)
     # Hosts have a setting of their own.
     found = replace(deaf, launched=False)
     assert fitted(job("hey", settings=settings), [found]).settings == settings
+
+
+def test_a_job_can_bring_its_own_binaries(places, tmp_path):
+    store = BinaryStore(tmp_path / "store")
+    content = (tmp_path / PC.name / "hey").read_bytes() + b"own"
+    digest = hashlib.sha256(content).hexdigest()
+    with_store = [
+        replace(each, binaries=Binaries(each.binaries.directories, arch, store))
+        for each, arch in zip(places, (PC.architecture, BOARD.architecture), strict=True)
+    ]
+    own = job("mine", binaries={"mine": digest})
+    with pytest.raises(UploadMissingError, match="was not uploaded"):
+        fitted(own, with_store)
+    store.put(digest, content)
+    assert fitted(own, with_store).profile == PC.name  # by its architecture
+    assert fitted(job("hey", binaries={"hey": digest}), with_store).profile == PC.name
+    with pytest.raises(BinaryError, match="is for x86_64, the target is arm"):
+        fitted(job("mine", binaries={"mine": digest}, profile="board"), with_store)
+
+
+def test_a_binary_that_no_task_runs_is_a_mistake(places):
+    with pytest.raises(BinaryError, match=r"no task .* runs the binary 'hay' \(the tasks run hey"):
+        fitted(job("hey", binaries={"hay": "ab" * 32}), places)
