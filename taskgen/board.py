@@ -87,7 +87,7 @@ class Board:
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """Carry out one run. Failures are outcomes; cancellation passes."""
         outcome = await self._manager.execute(run, emit)
-        if outcome.failure in (None, FailureClass.TASK):
+        if outcome.failure in (None, FailureClass.TASK) or self._manager.refused:
             self.results += 1
         else:
             self.lost = outcome.reason

@@ -190,7 +190,7 @@ class Machine:
             died = isinstance(error, MachineDiedError)
             failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
             outcome = self._manager.broken_off(run, failure, error.message)
-        sound = outcome.failure in (None, FailureClass.TASK)
+        sound = outcome.failure in (None, FailureClass.TASK) or self._manager.refused
         self._run_is_over(sound=sound, reason=outcome.reason)
         return replace(
             outcome,

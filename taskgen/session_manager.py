@@ -102,6 +102,8 @@ class SessionManager:
     :param lost_class: the class of a failure to do so.
     :param note: told what the guest has had before that changes; must be quick.
     :param provenance: of the target; goes into each outcome.
+    :ivar refused: the last run was not tried, for want of what we have to have: the target is as
+        it was.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class SessionManager:
         self._lost_class = lost_class
         self._note = note
         self._provenance = provenance or {}
+        self.refused = False
         self._last: tuple[str, Exchange] | None = None  # id of the run
 
     @property
@@ -136,11 +139,14 @@ class SessionManager:
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """Carry out one run. Failures are outcomes; cancellation passes.
 
-        After a failure that is not the task-set's own the session is of no use any more.
+        After a failure that is not the task-set's own the session is of no use any more, unless
+        the run was :attr:`refused`.
         """
+        self.refused = False
         try:
             wanted = self._binaries.of(run.variant.tasks, run.binaries)
-        except UploadMissingError as error:  # ours to keep: nothing that the task-set could help
+        except UploadMissingError as error:  # ours to keep: no fault of set or target
+            self.refused = True
             return self._failed(FailureClass.INFRASTRUCTURE, error)
         except BinaryError as error:
             return self._failed(FailureClass.TASK, error)

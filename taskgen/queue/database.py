@@ -218,13 +218,23 @@ class Database:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A connection that reads beside whoever writes; may be closed by another thread.
 
-    :raises QueueError: if the file cannot be read.
+    :raises QueueError: if the file cannot be read, or is no queue of this version.
     """
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro"
         connection = sqlite3.connect(
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10
         )
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != len(migrations()):
+                raise QueueError(
+                    f"{path}: has version {version}, this Taskgen reads {len(migrations())}",
+                    hint="an older queue is brought up to date when an engine opens it",
+                )
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
         raise QueueError(f"{path}: cannot be read: {error}") from error
     return connection

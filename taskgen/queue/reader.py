@@ -17,7 +17,6 @@ from taskgen.queue.database import Database, Parameters, open_read_only, rows_of
 from taskgen.queue.recovery import source_again
 from taskgen.queue.rows import Row
 from taskgen.queue.source import Source
-from taskgen.queue.sql import migrations
 
 T = TypeVar("T")
 
@@ -73,19 +72,6 @@ class Reading:
         except TaskgenError:
             return None
 
-    def check_version(self) -> None:
-        """Refuse what is no queue of ours, or of another version.
-
-        :raises QueueError: then.
-        """
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        wanted = len(migrations())
-        if version != wanted:
-            raise QueueError(
-                f"{self._path}: has version {version}, this Taskgen reads {wanted}",
-                hint="a queue of an older Taskgen is brought up to date when an engine opens it",
-            )
-
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -112,14 +98,7 @@ def open_reading(path: Path) -> Reading:
 
     :raises QueueError: if it is none, or of another version.
     """
-    reading = Reading(open_read_only(path), path)
-    try:
-        with reading.snapshot():
-            reading.check_version()
-    except BaseException:
-        reading.close()
-        raise
-    return reading
+    return Reading(open_read_only(path), path)
 
 
 class Reader:

@@ -1,6 +1,7 @@
 """A board carries out runs, is never given a stale binary, and says how it was lost."""
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from ipaddress import IPv4Address
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from test_binaries import elf
 from values import run
 
 from taskgen.binaries import Binaries
+from taskgen.binary_store import BinaryStore
 from taskgen.board import Board, BoardKind
 from taskgen.discovery import Refusal
 from taskgen.interfaces import FailureClass, SessionSettings
@@ -235,6 +237,40 @@ def test_a_board_that_does_not_reboot_is_no_use_and_nothing_stale_is_run(binarie
         fake.drop_client()
 
     with_board(binaries, work, server=Stubborn(), reboot_s=0.3)
+
+
+def test_a_job_runs_its_own_binary_and_no_other_of_that_name(binaries, tmp_path):
+    own = elf() + b"uploaded"
+    digest = hashlib.sha256(own).hexdigest()
+    store = BinaryStore(tmp_path / "store")
+    store.put(digest, own)
+    with_store = Binaries(binaries.directories, "x86_64", store)
+
+    async def work(board, fake):
+        uploaded = replace(one_run(), binaries={"hey": digest})
+        first, second, third = await execute(board, uploaded, uploaded, one_run())
+        assert first.provenance["binaries"] == second.provenance["binaries"] == {"hey": digest}
+        assert second.provenance["runs_since_boot"] == 1
+        assert third.provenance["binaries"] == {"hey": binaries.get("hey").sha256}
+        assert third.provenance["runs_since_boot"] == 0  # it keeps what it has until it restarts
+        assert fake.binaries == {"hey": binaries.get("hey").content}
+
+    with_board(with_store, work)
+
+
+def test_an_upload_that_is_gone_is_not_the_task_sets_fault(binaries, tmp_path):
+    with_store = Binaries(binaries.directories, "x86_64", BinaryStore(tmp_path / "store"))
+
+    async def work(board, fake):
+        gone, fine = await execute(
+            board, replace(one_run(), binaries={"hey": "ab" * 32}), one_run()
+        )
+        assert gone.failure is FailureClass.INFRASTRUCTURE
+        assert f"task binary {'ab' * 32}: was not uploaded, or is not kept" in gone.reason
+        assert "upload it again" in gone.reason
+        assert (fine.failure, board.usable) == (None, True)
+
+    with_board(with_store, work)
 
 
 class Gone(FakeTaskloader):
