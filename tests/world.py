@@ -9,6 +9,7 @@ import gc
 import os
 import shutil
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,9 @@ def _snapshot():
     )
 
 
-@pytest.fixture(autouse=True)
-def no_leftovers():
-    """Fails a test that leaves anything behind; it is removed then, for the next test's sake."""
+@contextmanager
+def nothing_left():
+    """Fails if anything is left behind of the block; it is removed then, for the next test's sake."""
     before, descriptors = _snapshot(), len(os.listdir("/proc/self/fd"))
     yield
     for thread in threading.enumerate():
@@ -98,9 +99,16 @@ def no_leftovers():
     left = _snapshot() - before
     opened = len(os.listdir("/proc/self/fd")) - descriptors
     if left:
-        cleanup.down()
+        cleanup.down(force=True, force_s=5.0)
     assert not left, f"left behind: {', '.join(sorted(left))}"
     assert opened <= 0, f"{opened} descriptors left open"
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers():
+    """Each test has to clean up; modules whose tests share something check it at their own end."""
+    with nothing_left():
+        yield
 
 
 @pytest.fixture

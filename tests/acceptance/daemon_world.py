@@ -1,0 +1,162 @@
+"""A daemon for all tests of a module, started as a user starts it, and what asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import PATIENCE_S, TASKGEN, Result, environment, taskgen
+from world import nothing_left
+
+from taskgen.client import AsyncClient
+from taskgen.client.stream import Position
+
+__all__ = ["Daemon", "Terminal", "asked", "daemon", "done", "no_leftovers", "until"]
+
+
+class Daemon:
+    """``taskgen daemon``, which can be killed and started again.
+
+    :ivar said: the lines of its log.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.said: list[str] = []
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process = subprocess.Popen(
+            [TASKGEN, "daemon"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(TASKGEN_STATE=str(self.state), TASKGEN_FLEET__MAX_MACHINES="1"),
+            start_new_session=True,
+        )
+        ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, args=[self.process, ready])
+        self._reader.start()
+        assert ready.wait(PATIENCE_S), self.said
+        assert self.process.poll() is None, self.said
+
+    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
+        for line in process.stderr:
+            self.said.append(line)
+            if "ready" in line:
+                ready.set()
+        ready.set()  # it has ended, which is seen
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Have it end; the exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(PATIENCE_S)
+        self._reader.join()
+        self.process.stderr.close()
+        return status
+
+
+@pytest.fixture(scope="module", autouse=True)
+def daemon(own_world, tmp_path_factory) -> Iterator[Daemon]:
+    """The daemon of the module, which leaves nothing behind in the end."""
+    with nothing_left():
+        made = Daemon(tmp_path_factory.mktemp("daemon"))
+        try:
+            yield made
+        finally:
+            status = made.end()
+        assert status == 0, "".join(made.said)
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers() -> None:
+    """Machines outlive a test here: :func:`daemon` looks at the end of the module."""
+
+
+def done(*words: str, **options: Any) -> Result:
+    """A command that has to succeed."""
+    result = taskgen(*words, **options)
+    assert result.status == 0, result.err
+    return result
+
+
+def asked(*words: str) -> Any:
+    """What a command says to programs."""
+    return json.loads(done(*words, "--json").out)
+
+
+def until(reached: Callable[[], object]) -> None:
+    """Wait until something is so; looked at whenever the daemon tells of an event."""
+
+    async def look() -> None:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            AsyncClient() as client,
+            client.listen(Position()) as events,
+        ):
+            if reached():
+                return
+            async for _ in events:
+                if reached():
+                    return
+
+    asyncio.run(look())
+
+
+class Terminal:
+    """A command on a terminal of its own, with somebody who types."""
+
+    def __init__(self, process: subprocess.Popen[bytes], mine: int, its: int) -> None:
+        self.process = process
+        self.shown = ""
+        self._mine, self._its = mine, its
+
+    def wait_for(self, text: str) -> None:
+        """Read until ``text`` is shown."""
+        while text not in self.shown:
+            piece = os.read(self._mine, 65536)
+            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", piece.decode(errors="replace"))
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._mine, keys)
+
+    @property
+    def modes(self) -> list[Any]:
+        """How the terminal is set."""
+        return termios.tcgetattr(self._its)
+
+    @classmethod
+    @contextmanager
+    def running(cls, *words: str) -> Iterator[Terminal]:
+        """Start it; killed at the end, and after :data:`PATIENCE_S`, if it is still there."""
+        mine, its = pty.openpty()
+        variables = {**environment(), "TERM": "xterm"}
+        with subprocess.Popen(
+            [TASKGEN, *words],
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            env=variables,
+            start_new_session=True,
+        ) as process:
+            patience = threading.Timer(PATIENCE_S, process.kill)
+            patience.start()
+            try:
+                yield cls(process, mine, its)
+            finally:
+                patience.cancel()
+                process.kill()
+                os.close(its)
+                os.close(mine)
