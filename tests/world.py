@@ -90,7 +90,7 @@ def _snapshot():
 
 @contextmanager
 def nothing_left():
-    """Fails if anything is left behind of the block; it is removed then, for the next test's sake."""
+    """Fails if the block leaves anything behind; it is removed then, for the next test's sake."""
     before, descriptors = _snapshot(), len(os.listdir("/proc/self/fd"))
     yield
     for thread in threading.enumerate():

@@ -1,11 +1,10 @@
 """What the tests of ``taskgen taskset`` ask it by."""
 
-import json
 import os
 import subprocess
 import sys
 
-from command import PATIENCE_S, TASKGEN, Result, environment, taskgen
+from command import PATIENCE_S, TASKGEN, environment, many, taskgen
 
 
 def ask(*words, cwd=None, **extra):
@@ -15,38 +14,9 @@ def ask(*words, cwd=None, **extra):
     return done.out
 
 
-#: Starts the command once for each list of words, and loads it only once for all of them.
-FORKING = """
-import json, os, sys, tempfile
-from taskgen.cli.main import main
-
-for words in json.loads(sys.stdin.read()):
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if child == 0:
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
-            sys.argv = ["taskgen", "taskset", *words]
-            main()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        said = [(f.seek(0), f.read().decode())[1] for f in (out, err)]
-    print(json.dumps([status, *said]), flush=True)
-"""
-
-
 def ask_many(calls, cwd):
-    """What the command says to each of many calls, without the time to load it each time."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING],
-        input=json.dumps([words.split() for words in calls]),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=cwd,
-        timeout=PATIENCE_S,
-        env=environment(),
-    )
-    return [Result(*json.loads(line)) for line in done.stdout.splitlines()]
+    """What the command says to each of many calls."""
+    return many([["taskset", *words.split()] for words in calls], cwd)
 
 
 def python(program):

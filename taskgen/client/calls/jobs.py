@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from pydantic import ValidationError
@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from taskgen.client.call import Call, nothing, reads
 from taskgen.client.calls.common import PAGE, label_query, path_of, refused
 from taskgen.resources import Attempt, Job, JobChange, NewJob, Page, Run
-from taskgen.taskset import TaskSet
+
+if TYPE_CHECKING:  # a command that only asks need not wait for it to be imported
+    from taskgen.taskset import TaskSet
 
 
 def add_job(job: NewJob | TaskSet | str, *, key: str | None = None, **options: Any) -> Call[Job]:
