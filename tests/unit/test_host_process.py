@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -151,9 +152,21 @@ def unique(argv):
     return words, lambda found: tuple(found) == words
 
 
+#: A shell says when it has begun: until then the kernel may show no command line of it.
+WAITS = "echo up; read -r line"
+
+
+@contextmanager
+def waiting(words):
+    """A child that runs ``WAITS``, and has begun to wait."""
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"up\n"
+        yield child
+
+
 def test_a_process_of_somebody_else_is_adopted_and_its_end_told(tmp_path):
-    words, wanted = unique(["sh", "-c", "echo last words; read -r line; exit 3"])
     log = tmp_path / "log"
+    words, wanted = unique(["sh", "-c", f"echo last words >{log}; {WAITS}; exit 3"])
 
     async def main():
         process = await adopt("shell", wanted, output=log)
@@ -166,38 +179,41 @@ def test_a_process_of_somebody_else_is_adopted_and_its_end_told(tmp_path):
         assert str(ended) == "ended with an unknown status: last words"
         assert await adopt("shell", wanted) is None
 
-    with log.open("wb") as file:
-        child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=file)
-    with child:
+    with waiting(words) as child:
         asyncio.run(main())
 
 
 def test_an_adopted_process_is_ended():
-    words, wanted = unique(["sh", "-c", "read -r line"])
+    words, wanted = unique(["sh", "-c", WAITS])
 
     async def main():
         process = await adopt("shell", wanted)
         assert (await process.stop()).code is None
 
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+    with waiting(words) as child:
         asyncio.run(main())
         assert child.wait() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("adopted", [True, False])
 def test_a_released_process_lives_on(adopted):
-    words, wanted = unique([sys.executable, "-c", "import time; time.sleep(60)"])
+    program = "import os, time; os.write({}, b'x'); time.sleep(60)"
 
     async def main():
         before = len(os.listdir("/proc/self/fd"))
-        process = await start("shell", words)
+        read, write = os.pipe()
+        words, wanted = unique([sys.executable, "-c", program.format(write)])
+        process = await start("python", words, fds=[write])
+        os.close(write)
+        assert await asyncio.to_thread(os.read, read, 1) == b"x"
+        os.close(read)
         if adopted:
-            first, process = process, await adopt("shell", wanted)
+            first, process = process, await adopt("python", wanted)
             first.release()
         process.release()
         process.release()
         assert len(os.listdir("/proc/self/fd")) == before
-        again = await adopt("shell", wanted)
+        again = await adopt("python", wanted)
         assert again.pid == process.pid
         await again.stop()
         with pytest.raises(AssertionError, match="was released"):
@@ -212,10 +228,10 @@ def test_a_released_process_lives_on(adopted):
 
 def test_a_number_that_has_come_to_somebody_else_is_not_taken(monkeypatch):
     """Between the look at the command line and the descriptor, another process gets the number."""
-    words, wanted = unique(["sh", "-c", "read -r line"])
+    words, wanted = unique(["sh", "-c", WAITS])
     looks = iter([words])
 
-    with subprocess.Popen(["sh", "-c", "read -r line"], stdin=subprocess.PIPE) as other:
+    with waiting(["sh", "-c", WAITS]) as other:
         real = command_lines.argv_of
         monkeypatch.setattr(
             command_lines,
