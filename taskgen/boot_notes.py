@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -60,8 +61,9 @@ class BootNotes:
             temporary.replace(self._path)
         except OSError as error:
             log.warning("%s: cannot be written: %s", self._path, error.strerror)
-            self._path.unlink(missing_ok=True)
-            temporary.unlink(missing_ok=True)
+            for path in (self._path, temporary):
+                with suppress(OSError):
+                    path.unlink()
 
     def read(self) -> Boot:
         """What was noted; if that is nothing, or of another QEMU, nothing is known."""

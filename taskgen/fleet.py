@@ -87,11 +87,12 @@ def plan(
     spare = [slot for slot in starting if slot not in again]
     if needless > 0 and spare:
         return [Abandon(slot) for slot in spare[-needless:]]
-    boots = boots_at_once - len(starting)
     free = [slot for slot in range(1, slots + 1) if slot not in members and slot not in held]
     wanted = [slot for slot in free if slot in again]
-    room = max(0, min(allowed - len(starting) - len(serving), boots))
-    new = max(0, min(allowed, backlog) - len(starting) - len(serving) - len(wanted))
+    returning = [slot for slot in again if slot in members and slot not in kept]
+    there = len(starting) + len(serving) + len(returning)
+    room = max(0, min(allowed - there, boots_at_once - len(starting)))
+    new = max(0, min(allowed, backlog) - there - len(wanted))
     others = (slot for slot in free if slot not in again)
     first = [*wanted, *itertools.islice(others, new)]
     return [Launch(slot) for slot in sorted(first[:room])]

@@ -139,7 +139,7 @@ def remove_machine(machines: Path, name: str) -> None:
     """Remove a machine's directory, then its record; its process has ended."""
     with suppress(FileNotFoundError):
         shutil.rmtree(machines / name)
-    for suffix in (".new", ".boot", ".json"):
+    for suffix in (".new", ".boot.new", ".boot", ".json"):
         (machines / f"{name}{suffix}").unlink(missing_ok=True)
 
 

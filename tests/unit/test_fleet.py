@@ -74,3 +74,29 @@ def test_carrying_out_a_plan_respects_every_bound(members, limit, slots, backlog
         assert len(working | launched) <= min(limit, slots, backlog)
         assert not gone
     assert len(working - gone) <= max(min(limit, slots), 0) or not working - gone
+
+
+def test_a_held_slot_stays_empty_and_counts_as_a_machine():
+    assert decide({1: S.RUNNING}, held={2}) == [Launch(3), Launch(4)]
+    assert decide({1: S.RUNNING}, held={2}, limit=2) == []
+    assert decide(held={1}, limit=1) == []
+
+
+def test_what_is_restarted_comes_first_and_needs_no_work():
+    assert decide({1: S.READY}, backlog=0, again={2}) == [Launch(2)]
+    assert decide({1: S.READY, 2: S.BOOTING}, backlog=0, again={2}) == []
+    assert decide({1: S.READY}, again={5}, boots_at_once=1) == [Launch(5)]
+    assert decide(dict.fromkeys(range(1, 5), S.READY), again={5}) == []
+
+
+def test_nothing_takes_the_place_of_a_machine_that_is_restarted():
+    members = {1: Member(S.RUNNING, retiring=True), 2: Member(S.RUNNING)}
+    keys = {"slots": 9, "backlog": 9, "boots_at_once": 2, "members": members}
+    assert plan(limit=2, again={1}, **keys) == []
+    assert plan(limit=2, **keys) == [Launch(3)]
+
+
+def test_an_adopted_machine_is_one_that_serves():
+    assert decide({1: S.ADOPTING}, backlog=0) == []
+    assert decide({1: S.ADOPTING, 2: S.ADOPTING}, limit=1) == [Retire(2)]
+    assert decide({1: S.ADOPTING}, limit=2, boots_at_once=1) == [Launch(2)]
