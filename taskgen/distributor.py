@@ -96,9 +96,9 @@ class Distributor:
     def connect(
         cls,
         socket: str | os.PathLike[str] | None = None,
-        *,
         url: str | None = None,
         token: str | None = None,
+        *,
         binaries: str | os.PathLike[str] | None = None,
     ) -> Self:
         """A distributor whose work is done by a daemon. Handlers run here; jobs go on without us.

@@ -142,11 +142,9 @@ class Feed:
             except DaemonUnreachableError as lost:
                 error = lost
             finally:
-                self._up, self._connection = False, None
-            if self._position.ever:
-                log.warning(
-                    "the daemon tells us nothing, which is tried again: %s", error or "it ended"
-                )
+                was_up, self._up, self._connection = self._up, False, None
+            if was_up:
+                log.warning("the daemon tells us nothing, it is tried again: %s", error or "ended")
             self._have_tried(error)
             await asyncio.sleep(self._position.delay_s())
 
@@ -228,4 +226,5 @@ class Feed:
             log.error("the daemon is not listened to any more", exc_info=error)
             self.failure = error
             self._tried.set_exception(error)
+            self._tried.exception()  # looked at, so that it is not reported as lost
             self._wake()

@@ -58,7 +58,7 @@ def find(
         return Address(Path(socket).absolute() if socket else default_socket(), "http://localhost")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{url}: not the URL of a daemon", hint="as in http://127.0.0.1:8700")
+        raise ConfigError(f"{url}: not the URL of a daemon", hint="as in http://127.0.0.1:7323")
     return Address(None, url.rstrip("/"), token or _token())
 
 

@@ -31,7 +31,7 @@ class Client(Api, Blocking):
     """Talks to the daemon. Its calls block, and may come from any thread.
 
     :param socket: the daemon's Unix socket; default: see :func:`taskgen.client.address.find`.
-    :param url: instead of a socket, as in ``http://127.0.0.1:8700``.
+    :param url: instead of a socket, as in ``http://127.0.0.1:7323``.
     :param token: for a daemon that listens on TCP.
     :param address: all three, as :func:`taskgen.client.address.find` found them.
     :param timeout_s: limit for each answer.

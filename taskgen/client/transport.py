@@ -52,6 +52,7 @@ class Repeats:
 
     def __init__(self, call: Call[Any]) -> None:
         self._delays = iter(REPEATS_S if call.repeatable else ())
+        self._expected = call.expected
         self._begun = False
 
     def after(self, failure: httpx.TransportError | httpx.Response) -> float | None:
@@ -60,7 +61,8 @@ class Repeats:
         A daemon that is not there at first is told at once; one that went in mid-call may be back.
         """
         if isinstance(failure, httpx.Response):
-            again = failure.status_code in BUSY and "retry-after" in failure.headers
+            status = failure.status_code
+            again = status in BUSY - self._expected and "retry-after" in failure.headers
         else:
             again = is_lost(failure) or (self._begun and isinstance(failure, httpx.ConnectError))
         self._begun = self._begun or again

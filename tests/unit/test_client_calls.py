@@ -209,6 +209,19 @@ def test_what_must_not_happen_twice_is_not_asked_for_again():
     assert len(daemon.asked) == 1
 
 
+def test_a_daemon_that_asks_for_patience_is_asked_again():
+    busy = httpx.Response(503, headers={"Retry-After": "1"})
+    blocking, daemon = client(busy, FLEET)
+    assert blocking.fleet().slots == 8
+    assert len(daemon.asked) == 2
+
+
+def test_a_daemon_that_is_not_well_is_heard_out():
+    ill = {"healthy": False, "problems": [{"key": "disk", "text": "full", "since": 1.0}]}
+    blocking, _ = client(httpx.Response(503, json=ill, headers={"Retry-After": "1"}))
+    assert not blocking.health().healthy
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -270,8 +283,8 @@ def test_a_token_is_shown_on_tcp_only(monkeypatch, tmp_path):
     token = tmp_path / "token"
     token.write_text("secret\n")
     monkeypatch.setenv("TASKGEN_TOKEN_FILE", str(token))
-    assert find(url="http://127.0.0.1:8700").headers == {"Authorization": "Bearer secret"}
-    assert find(url="http://127.0.0.1:8700", token="mine").token == "mine"
+    assert find(url="http://127.0.0.1:7323").headers == {"Authorization": "Bearer secret"}
+    assert find(url="http://127.0.0.1:7323", token="mine").token == "mine"
     assert find("/some/socket").headers == {}
 
 
@@ -292,7 +305,7 @@ def test_the_environment_says_where_the_daemon_is(monkeypatch, environment, addr
     assert str(find()) == address
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8700", "ftp://x", "http://", ""])
+@pytest.mark.parametrize("url", ["127.0.0.1:7323", "ftp://x", "http://", ""])
 def test_a_url_that_is_none_is_refused(url):
     with pytest.raises(ConfigError, match="not the URL"):
         find(url=url)

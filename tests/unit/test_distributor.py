@@ -1,95 +1,31 @@
-"""The public class, on hosts that are fakes on loopback: blocking calls from any thread."""
+"""The public class, on hosts that are fakes on loopback: blocking calls from any thread.
 
-import asyncio
-import struct
+Most is the same whether it drives the hosts itself, or a daemon does.
+"""
+
 import threading
-from contextlib import contextmanager
+from functools import partial
 
 import pytest
+from distributor_tools import (
+    ENDLESS,
+    PATIENCE_S,
+    Monitor,
+    Recorder,
+    connected,
+    elf,
+    embedded,
+    tasks,
+)
 
 from taskgen.distributor import Distributor
 from taskgen.errors import BinaryError, ConfigError, StateError, TaskSetError
 from taskgen.events.csv import CsvHandler
-from taskgen.events.handler import EventHandler
 from taskgen.protocol import Optimize
 from taskgen.queue import JobState
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
-from taskgen.testing import FakeTaskloader, Faults
-
-PATIENCE_S = 120
-
-
-class Recorder(EventHandler):
-    def __init__(self):
-        self.calls = []
-        self.first_start = threading.Event()
-
-    def on_start(self, run):
-        self.calls.append(("start", run.variant.index))
-        self.first_start.set()
-
-    def on_finish(self, run):
-        self.calls.append(("finish", run.variant.index))
-
-    def on_stop(self, run, reason):
-        self.calls.append(("stop", run.variant.index, reason))
-
-    def of(self, kind):
-        return sorted(call[1] for call in self.calls if call[0] == kind)
-
-
-class Monitor:
-    """As the prototypes had them."""
-
-    def __init__(self):
-        self.calls = []
-
-    def __taskset_start__(self, taskset):
-        self.calls.append("start")
-
-    def __taskset_event__(self, taskset, event):
-        self.calls.append("event")
-
-    def __taskset_finish__(self, taskset):
-        self.calls.append("finish")
-
-    def __taskset_stop__(self, taskset):
-        self.calls.append("stop")
-
-
-@contextmanager
-def hosts(number=1, **options):
-    """Fakes at 127.0.0.2 and up, all on one port, in a thread of their own."""
-    up, end = threading.Event(), None
-    fakes = []
-
-    async def serve():
-        nonlocal end
-        end = asyncio.Event()
-        loop.append(asyncio.get_running_loop())
-        port = 0
-        try:
-            for n in range(number):
-                fake = FakeTaskloader(host=f"127.0.0.{n + 2}", port=port, **options)
-                await fake.__aenter__()
-                port = fake.port
-                fakes.append(fake)
-            up.set()
-            await end.wait()
-        finally:
-            for fake in fakes:
-                await fake.__aexit__(None, None, None)
-
-    loop = []
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert up.wait(PATIENCE_S)
-    try:
-        yield fakes
-    finally:
-        loop[0].call_soon_threadsafe(end.set)
-        thread.join()
+from taskgen.testing import Faults
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +33,7 @@ def binaries(tmp_path, monkeypatch):
     """A profile whose binaries need no guest image to have been built."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    header = struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 2, 62)
-    (folder / "hey").write_bytes(header + bytes(44))
+    (folder / "hey").write_bytes(elf())
     profiles = tmp_path / "profiles"
     profiles.mkdir()
     (profiles / "board.toml").write_text(
@@ -109,26 +44,23 @@ def binaries(tmp_path, monkeypatch):
     return folder
 
 
-@contextmanager
-def distributing(monkeypatch, number=1, *, fake=None, **options):
-    """A distributor that drives fakes."""
-    with hosts(number, **{"time_scale": 0.0, **(fake or {})}) as fakes:
-        monkeypatch.setenv("TASKGEN_HOSTS__PORT", str(fakes[0].port))
-        addresses = [each.host for each in fakes]
-        with Distributor(addresses, profile="board", **options) as distributor:
-            yield distributor, fakes
+@pytest.fixture
+def distributing(monkeypatch):
+    """Makes a distributor that drives fakes itself."""
+    return partial(embedded, monkeypatch)
 
 
-def tasks(variants=5, **keys):
-    return TaskSet([Task({"pkg": "hey", "period": list(range(10, 10 + variants)), **keys})])
+@pytest.fixture(params=["embedded", "connected"])
+def either(request, monkeypatch, tmp_path):
+    """Makes a distributor whose fakes are driven by itself, or by a daemon."""
+    if request.param == "embedded":
+        return partial(embedded, monkeypatch)
+    return partial(connected, monkeypatch, tmp_path)
 
 
-ENDLESS = {"time_scale": 1.0, "faults": Faults(hang_after_start=True)}
-
-
-def test_start_runs_all_variants_and_waits(monkeypatch):
+def test_start_runs_all_variants_and_waits(either):
     recorder = Recorder()
-    with distributing(monkeypatch, 2) as (distributor, _):
+    with either(2) as (distributor, _):
         distributor.event_handler = recorder
         job = distributor.start(tasks(), timeout=PATIENCE_S)
         assert recorder.of("finish") == [0, 1, 2, 3, 4]
@@ -137,9 +69,9 @@ def test_start_runs_all_variants_and_waits(monkeypatch):
         assert [each.variant for each in job.results()] == [0, 1, 2, 3, 4]
 
 
-def test_stop_cancels_what_start_began_and_tells_the_handlers_first(monkeypatch):
+def test_stop_cancels_what_start_began_and_tells_the_handlers_first(either):
     recorder = Recorder()
-    with distributing(monkeypatch, fake=ENDLESS) as (distributor, _):
+    with either(fake=ENDLESS) as (distributor, _):
         distributor.event_handler = recorder
         job = distributor.start(tasks(), wait=False)
         assert recorder.first_start.wait(PATIENCE_S)
@@ -148,31 +80,31 @@ def test_stop_cancels_what_start_began_and_tells_the_handlers_first(monkeypatch)
         assert job.state is JobState.CANCELLED
 
 
-def test_data_for_admission_control_go_out_as_optimize(monkeypatch):
-    with distributing(monkeypatch, fake={"optimize": True}) as (distributor, fakes):
+def test_data_for_admission_control_go_out_as_optimize(either):
+    with either(fake={"optimize": True}) as (distributor, fakes):
         distributor.start(tasks(1), {"fairness": 1}, wait=True, timeout=PATIENCE_S)
         assert Optimize(b"<fairness>1</fairness>") in fakes[0].received
 
 
-def test_a_monitor_of_the_prototypes_is_told(monkeypatch):
+def test_a_monitor_of_the_prototypes_is_told(either):
     monitor = Monitor()
-    with distributing(monkeypatch) as (distributor, _):
+    with either() as (distributor, _):
         distributor.add_job(tasks(1), monitor).wait(PATIENCE_S)
     assert monitor.calls[0] == "start"
     assert monitor.calls[-1] == "finish"
 
 
-def test_the_second_parameter_may_be_anything_that_the_documents_show(monkeypatch):
+def test_the_second_parameter_may_be_anything_that_the_documents_show(either):
     recorder, monitor = Recorder(), Monitor()
-    with distributing(monkeypatch, fake={"optimize": True}) as (distributor, fakes):
+    with either(fake={"optimize": True}) as (distributor, fakes):
         distributor.add_job(tasks(1), [recorder, monitor], {"a": 1}).wait(PATIENCE_S)
         assert Optimize(b"<a>1</a>") in fakes[0].received
     assert recorder.of("finish") == [0]
     assert monitor.calls
 
 
-def test_a_job_can_be_paused_and_resumed(monkeypatch):
-    with distributing(monkeypatch, fake=ENDLESS) as (distributor, fakes):
+def test_a_job_can_be_paused_and_resumed(either):
+    with either(fake=ENDLESS) as (distributor, fakes):
         recorder = Recorder()
         first = distributor.add_job(tasks(1), recorder)
         second = distributor.add_job(tasks(2))
@@ -188,8 +120,8 @@ def test_a_job_can_be_paused_and_resumed(monkeypatch):
             second.pause()
 
 
-def test_cancelling_keeps_the_results_that_there_are(monkeypatch):
-    with distributing(monkeypatch) as (distributor, _):
+def test_cancelling_keeps_the_results_that_there_are(either):
+    with either() as (distributor, _):
         job = distributor.add_job(tasks(200))
         for _ in job.results():
             break
@@ -199,10 +131,10 @@ def test_cancelling_keeps_the_results_that_there_are(monkeypatch):
         assert len(list(job.results())) == info.counts.done
 
 
-def test_a_copy_is_queued(monkeypatch):
+def test_a_copy_is_queued(either):
     recorder = Recorder()
     mine = tasks(2)
-    with distributing(monkeypatch) as (distributor, _):
+    with either() as (distributor, _):
         job = distributor.add_job(mine, recorder)
         mine[0]["period"] = 9999
         mine.append(Task(pkg="hey"))
@@ -210,8 +142,8 @@ def test_a_copy_is_queued(monkeypatch):
     assert recorder.of("finish") == [0, 1]
 
 
-def test_a_wait_has_its_time_limit_and_the_job_goes_on(monkeypatch):
-    with distributing(monkeypatch, fake=ENDLESS) as (distributor, _):
+def test_a_wait_has_its_time_limit_and_the_job_goes_on(either):
+    with either(fake=ENDLESS) as (distributor, _):
         job = distributor.add_job(tasks(1))
         with pytest.raises(TimeoutError, match=r"no end within 0\.05 s"):
             job.wait(0.05)
@@ -219,9 +151,9 @@ def test_a_wait_has_its_time_limit_and_the_job_goes_on(monkeypatch):
         assert distributor.get_distributor_state()
 
 
-def test_closing_tells_the_handlers_of_what_was_running(monkeypatch):
+def test_closing_tells_the_handlers_of_what_was_running(either):
     recorder = Recorder()
-    with distributing(monkeypatch, fake=ENDLESS) as (distributor, _):
+    with either(fake=ENDLESS) as (distributor, _):
         distributor.add_job(tasks(1), recorder)
         assert recorder.first_start.wait(PATIENCE_S)
         distributor.close(wait=False)
@@ -232,38 +164,38 @@ def test_closing_tells_the_handlers_of_what_was_running(monkeypatch):
         distributor.close()
 
 
-def test_a_queue_with_a_file_goes_on_in_the_next_program(monkeypatch, tmp_path):
+def test_a_queue_with_a_file_goes_on_in_the_next_program(distributing, tmp_path):
     queue = tmp_path / "queue.sqlite"
     recorder = Recorder()
-    with distributing(monkeypatch, fake=ENDLESS, queue=queue) as (distributor, _):
+    with distributing(fake=ENDLESS, queue=queue) as (distributor, _):
         distributor.add_job(tasks(4), recorder, name="mine")
         assert recorder.first_start.wait(PATIENCE_S)
-    with distributing(monkeypatch, queue=queue) as (distributor, _):
+    with distributing(queue=queue) as (distributor, _):
         (job,) = distributor.jobs()
         assert job.wait(PATIENCE_S).name == "mine"
         assert [each.variant for each in job.results()] == [0, 1, 2, 3]
 
 
 def test_a_handler_of_the_next_program_is_told_everything_and_files_have_it_once(
-    monkeypatch, tmp_path
+    distributing, tmp_path
 ):
     queue, file = tmp_path / "queue.sqlite", tmp_path / "events.csv"
-    with distributing(monkeypatch, queue=queue) as (distributor, _):
+    with distributing(queue=queue) as (distributor, _):
         distributor.add_job(tasks(6), CsvHandler(file)).wait(PATIENCE_S)
     whole = sorted(file.read_text().splitlines())
     # As if the program had been killed between a result and its handler.
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:-2]))
     recorder = Recorder()
-    with distributing(monkeypatch, queue=queue) as (distributor, _):
+    with distributing(queue=queue) as (distributor, _):
         (job,) = distributor.jobs()
         job.add_handler([CsvHandler(file), recorder])
     assert sorted(file.read_text().splitlines()) == whole
     assert recorder.of("finish") == [0, 1, 2, 3, 4, 5]
 
 
-def test_calls_from_many_threads_do_not_meet(monkeypatch):
-    with distributing(monkeypatch, 3) as (distributor, _):
+def test_calls_from_many_threads_do_not_meet(either):
+    with either(3) as (distributor, _):
         jobs = []
 
         def add():
@@ -281,16 +213,16 @@ def test_calls_from_many_threads_do_not_meet(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [0, -1, True, 2.0, "2", None])
-def test_the_number_of_machines_is_a_whole_number_above_zero(monkeypatch, number):
+def test_the_number_of_machines_is_a_whole_number_above_zero(either, number):
     with (
-        distributing(monkeypatch) as (distributor, _),
+        either() as (distributor, _),
         pytest.raises(ValueError, match="whole number above 0"),
     ):
         distributor.set_max_machine_value(number)
 
 
-def test_a_distributor_of_hosts_launches_no_machines(monkeypatch):
-    with distributing(monkeypatch) as (distributor, _):
+def test_a_distributor_of_hosts_launches_no_machines(either):
+    with either() as (distributor, _):
         assert distributor.get_max_machine_value() == 0
         with pytest.raises(ConfigError, match="launches no machines"):
             distributor.set_max_machine_value(2)
@@ -306,16 +238,16 @@ def test_a_distributor_of_hosts_launches_no_machines(monkeypatch):
         (tasks(), {"tries": 0}, ValueError, "tries"),
     ],
 )
-def test_a_job_that_cannot_run_is_refused_at_once(monkeypatch, taskset, options, error, message):
-    with distributing(monkeypatch) as (distributor, _):
+def test_a_job_that_cannot_run_is_refused_at_once(either, taskset, options, error, message):
+    with either() as (distributor, _):
         with pytest.raises(error, match=message):
             distributor.add_job(taskset, **options)
         assert distributor.jobs() == []
 
 
-def test_what_is_no_handler_is_refused(monkeypatch):
+def test_what_is_no_handler_is_refused(either):
     with (
-        distributing(monkeypatch) as (distributor, _),
+        either() as (distributor, _),
         pytest.raises(ConfigError, match="not an event handler"),
     ):
         distributor.add_job(tasks(), 42)
