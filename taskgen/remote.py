@@ -40,9 +40,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Results that are fetched at once.
-PAGE = 200
-
 #: Seconds between two questions to a daemon that is away, by somebody who waits for its answer.
 AGAIN_S = 1.0
 
@@ -144,14 +141,8 @@ class Remote:
                 await asyncio.sleep(AGAIN_S)
 
     async def results_page(self, job_id: str, after: int) -> list[Attempt]:
-        page: list[Attempt] = []
-        async with aclosing(self._client.runs(job_id, failed=False, after=str(after))) as runs:
-            async for run in runs:
-                if run.ended is not None:
-                    page.append(remote_values.attempt(run.ended))
-                if len(page) == PAGE:
-                    break
-        return page
+        page = await self._client.job_results_page(job_id, after=after)
+        return [remote_values.attempt(each) for each in page.items]
 
     async def stop_job(self, job_id: str, reason: str) -> None:
         if (followed := self._feed.get(job_id)) is not None:

@@ -29,6 +29,7 @@ class Api:
     kill_machine = Route(calls.kill_machine)
     machine_log = Route(calls.machine_log)
     hosts = Listing(calls.hosts)
+    hosts_summary = Route(calls.hosts_summary)
     leases = Listing(calls.leases)
 
     add_job = Route(calls.add_job)
@@ -41,10 +42,13 @@ class Api:
     resume_job = Route(calls.resume_job)
     retry_bad = Route(calls.retry_bad)
     document = Route(calls.document)
+    job_results = Listing(calls.job_results)
+    job_results_page = Route(calls.job_results)
     runs = Listing(calls.runs)
     run = Route(calls.run)
     attempts = Listing(calls.attempts)
     attempts_page = Route(calls.attempts)
 
+    binaries = Listing(calls.binaries)
     has_binary = Route(calls.has_binary)
     put_binary = Route(calls.put_binary)

@@ -74,9 +74,10 @@ class AsyncClient(Api, Awaiting):
         *,
         kinds: Iterable[EventKind | str] = (),
         job: str | None = None,
+        run_events: bool = False,
     ) -> AsyncGenerator[StreamEvent, None]:
         """As :meth:`Client.events`."""
-        position = Position(after, kinds=kinds, job=job)
+        position = Position(after, kinds=kinds, job=job, run_events=run_events)
         while True:
             try:
                 async with self.listen(position) as stream:

@@ -81,16 +81,18 @@ class Client(Api, Blocking):
         *,
         kinds: Iterable[EventKind | str] = (),
         job: str | None = None,
+        run_events: bool = False,
     ) -> Generator[StreamEvent, None, None]:
         """What happens, as it happens, for as long as one listens. Goes on by itself after a
         connection was lost; what cannot be had any more is told by ``EventKind.RESYNC``.
 
         :param after: id of the event to go on behind; default: from now on.
         :param kinds: only these; default: all but ``EventKind.RUN_EVENT``.
-        :param job: of jobs and runs, only this one.
+        :param job: only what is told of this job.
+        :param run_events: also single events of runs; these are many.
         :raises DaemonUnreachableError: if it cannot be reached at first.
         """
-        position = Position(after, kinds=kinds, job=job)
+        position = Position(after, kinds=kinds, job=job, run_events=run_events)
         while True:
             try:
                 with self._stream(position.call(), read_s=SILENT_S) as response:

@@ -92,17 +92,18 @@ def nothing(response: httpx.Response) -> None:
 def error_of(response: httpx.Response) -> TaskgenError:
     """The error that an answer tells, as the daemon itself would have raised it."""
     status = response.status_code
+    asked = f"{response.request.method} {response.request.url.path}"
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
-        request = response.request
-        if status in (404, 405):
-            return DaemonError(
-                f"the daemon does not know {request.method} {request.url.path}",
-                hint=f"is it another version than {__version__}? taskgen status says so",
-                status=status,
-            )
-        return DaemonError(f"the daemon answered {status} {response.reason_phrase}", status=status)
+        problem = Problem(title=f"the daemon answered {status}", status=status)
+        problem = problem.model_copy(update={"detail": asked if status in (404, 405) else ""})
+    if status in (404, 405) and problem.detail.startswith(asked):
+        return DaemonError(
+            f"the daemon does not know {asked}",
+            hint=f"is it another version than {__version__}? taskgen status says so",
+            status=status,
+        )
     message = problem.detail or problem.title
     kind = getattr(errors, problem.type.rpartition("/")[2], None)
     if isinstance(kind, type) and issubclass(kind, StateError):

@@ -36,11 +36,13 @@ class Position:
         *,
         kinds: Iterable[EventKind | str] = (),
         job: str | None = None,
+        run_events: bool = False,
     ) -> None:
         self.last = after
         self.ever = False
         self.kinds = tuple(kinds)
         self._job = job
+        self._run_events = run_events
         self._delay_s = FIRST_DELAY_S
 
     def call(self) -> Call[None]:
@@ -48,7 +50,11 @@ class Position:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self.last is not None:
             headers["Last-Event-ID"] = self.last
-        query = {"kind": [str(kind) for kind in self.kinds], "job": self._job}
+        query = {
+            "kind": [str(kind) for kind in self.kinds],
+            "run_events": True if EventKind.RUN_EVENT in self.kinds or self._run_events else None,
+            "job": self._job,
+        }
         return Call(method="GET", path="events", read=nothing, query=query, headers=headers)
 
     def connected(self) -> None:

@@ -47,6 +47,21 @@ def following(
     return attempts, until
 
 
+def results_behind(
+    reading: Reading, job: str, after: int, limit: int
+) -> tuple[list[Attempt], bool]:
+    """Results of a job behind a position, by position, and whether there may be more.
+
+    See :meth:`JobQueue.results_page`.
+    """
+    found = reading.rows("job_info", (job,))
+    if not found:
+        raise UnknownJobError(f"job {job}: there is no such job")
+    budget = _Budget(ENOUGH_BYTES)
+    rows = reading.rows("results_of", (found[0]["number"], after, limit), budget.spent_on)
+    return [attempt_of(row) for row in rows], len(rows) == limit or budget.left <= 0
+
+
 def _with_parameters(reading: Reading, job: int, attempt: Attempt) -> Attempt:
     if attempt.parameters is not None:
         return attempt

@@ -11,7 +11,7 @@ from taskgen.errors import UnknownJobError
 from taskgen.interfaces import Run, Variant
 from taskgen.queue import rows
 from taskgen.queue.committer import Committer
-from taskgen.queue.feed import following
+from taskgen.queue.feed import following, results_behind
 from taskgen.queue.reader import Reader
 from taskgen.queue.recovery import work_of
 from taskgen.queue.runs import begun, run_of
@@ -87,6 +87,20 @@ class History:
             for row in page:
                 yield rows.attempt_of(row)
             after = page[-1]["position"]
+
+    async def results_page(
+        self, job_id: str, *, after: int = -1, limit: int = PAGE
+    ) -> tuple[list[Attempt], bool]:
+        """A bounded part of a job's results, by position, read beside all other work.
+
+        :param after: begin behind the variant at this position.
+        :returns: the results, and whether there may be more.
+        :raises UnknownJobError: if there is no such job.
+        """
+        self._committer.check()
+        return await self._reader.call(
+            lambda reading: results_behind(reading, job_id, after, limit)
+        )
 
     async def result_runs(self, job_id: str, *, after: int = -1) -> AsyncIterator[Run]:
         """The results of a job as the runs that they were, for handlers that have missed some.

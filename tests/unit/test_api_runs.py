@@ -24,6 +24,24 @@ def test_runs_of_a_job_are_listed_in_pages(tmp_path, monkeypatch):
     asyncio.run(main())
 
 
+def test_results_of_a_job_are_told_by_position_with_their_activations(tmp_path, monkeypatch):
+    async def main():
+        async with served(tmp_path, monkeypatch, fakes=2) as api:
+            await api.ended(await api.add(2))
+            job = await api.ended(await api.add(5))
+            seen, after = [], -1
+            while after is not None:
+                page = await api.get(f"jobs/{job['id']}/results", after=after, limit=2)
+                seen += page["items"]
+                after = page["next"]
+            assert [each["position"] for each in seen] == [0, 1, 2, 3, 4]
+            assert {each["job"] for each in seen} == {job["id"]}
+            assert all(each["activations"] for each in seen)
+            await api.get("jobs/none/results", status=404)
+
+    asyncio.run(main())
+
+
 def test_a_run_tells_its_activations(tmp_path, monkeypatch):
     async def main():
         async with served(tmp_path, monkeypatch) as api:

@@ -11,7 +11,7 @@ from taskgen.api.body import StrictRouter
 from taskgen.api.context import Here
 from taskgen.api.paging import MAX_NUMBER, AfterNumber, Limit
 from taskgen.api.problems import described
-from taskgen.resources import AttemptPage, Page, Run
+from taskgen.resources import Attempt, AttemptPage, Page, Run
 
 router = StrictRouter(tags=["runs"])
 
@@ -32,6 +32,21 @@ async def list_runs(
     found = await here.service.queue.runs(id, after=after, limit=limit + 1, failed=failed)
     items = [convert.run(each, details=False) for each in found[:limit]]
     return Page(items=items, next=str(items[-1].position) if len(found) > limit else None)
+
+
+@router.get("/jobs/{id}/results", responses=described(404, 422))
+async def list_results(
+    here: Here,
+    id: str,
+    after: Annotated[
+        int, Query(ge=-1, le=MAX_NUMBER, description="Begin behind the variant at this position.")
+    ] = -1,
+    limit: Limit = 100,
+) -> Page[Attempt]:
+    """The attempts that are results of a job, by position, with their activations."""
+    found, more = await here.service.queue.results_page(id, after=after, limit=limit)
+    items = [convert.attempt(each) for each in found]
+    return Page(items=items, next=str(items[-1].position) if more and items else None)
 
 
 @router.get("/runs/{id}", responses=described(404))

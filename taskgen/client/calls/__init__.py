@@ -1,6 +1,7 @@
 """Each call of the API, described once; :mod:`taskgen.client.api` makes methods of them."""
 
 from taskgen.client.calls.binaries import (
+    binaries,
     has_binary,
     put_binary,
     read_binary,
@@ -12,6 +13,7 @@ from taskgen.client.calls.fleet import (
     fleet,
     health,
     hosts,
+    hosts_summary,
     kill_machine,
     leases,
     machine,
@@ -32,6 +34,7 @@ from taskgen.client.calls.jobs import (
     delete_job,
     document,
     job,
+    job_results,
     jobs,
     new_job,
     pause_job,
@@ -45,6 +48,7 @@ from taskgen.client.calls.jobs import (
 __all__ = [
     "add_job",
     "attempts",
+    "binaries",
     "cancel_job",
     "change_fleet",
     "change_job",
@@ -56,7 +60,9 @@ __all__ = [
     "has_binary",
     "health",
     "hosts",
+    "hosts_summary",
     "job",
+    "job_results",
     "jobs",
     "kill_machine",
     "leases",

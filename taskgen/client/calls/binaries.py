@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from taskgen.client.call import Call, nothing
-from taskgen.client.calls.common import path_of
+from taskgen.client.call import Call, nothing, reads
+from taskgen.client.calls.common import PAGE, path_of
 from taskgen.errors import ConfigError
+from taskgen.resources import Binary, Page
+
+
+def binaries(*, page: int = PAGE) -> Call[Page[Binary]]:
+    """The task binaries that were uploaded, as long as they are kept."""
+    query = {"limit": page}
+    return Call(method="GET", path="binaries", read=reads(Page[Binary]), query=query)
 
 
 def has_binary(sha256: str) -> Call[bool]:

@@ -8,7 +8,17 @@ from pydantic import ValidationError
 
 from taskgen.client.call import Call, reads, text
 from taskgen.client.calls.common import PAGE, path_of, refused
-from taskgen.resources import Fleet, FleetChange, Health, Host, Lease, Machine, Page, Status
+from taskgen.resources import (
+    Fleet,
+    FleetChange,
+    Health,
+    Host,
+    HostSummary,
+    Lease,
+    Machine,
+    Page,
+    Status,
+)
 
 # The daemon.
 
@@ -119,6 +129,11 @@ def machine_log(name: str, *, lines: int | None = None) -> Call[str]:
 def hosts(*, page: int = PAGE) -> Call[Page[Host]]:
     """The addresses in which the daemon looks for boards, as far as they were ever reached."""
     return Call(method="GET", path="hosts", read=reads(Page[Host]), query={"limit": page})
+
+
+def hosts_summary() -> Call[HostSummary]:
+    """Numbers of hosts by state, those included that were never reached."""
+    return Call(method="GET", path="hosts/summary", read=reads(HostSummary))
 
 
 def leases(*, page: int = PAGE) -> Call[Page[Lease]]:

@@ -116,16 +116,27 @@ def document(job_id: str) -> Call[dict[str, Any]]:
 
 
 def runs(
-    job_id: str, *, failed: bool | None = None, after: str | None = None, page: int = PAGE
+    job_id: str, *, failed: bool | None = None, after: int | None = None, page: int = PAGE
 ) -> Call[Page[Run]]:
-    """The runs of a job that were begun, by position.
+    """The last run of each variant of a job that was begun, by position, without activations.
 
     :param failed: only those that failed, or only the others.
+    :param after: begin behind the variant at this position.
     """
     query = {"failed": failed, "after": after, "limit": page}
     return Call(
         method="GET", path=path_of("jobs", job_id, "runs"), read=reads(Page[Run]), query=query
     )
+
+
+def job_results(job_id: str, *, after: int | None = None, page: int = PAGE) -> Call[Page[Attempt]]:
+    """The attempts that are results of a job, by position of their variants.
+
+    :param after: begin behind the variant at this position.
+    """
+    query = {"after": after, "limit": page}
+    path = path_of("jobs", job_id, "results")
+    return Call(method="GET", path=path, read=reads(Page[Attempt]), query=query)
 
 
 def run(run_id: str) -> Call[Run]:
