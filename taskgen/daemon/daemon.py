@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from taskgen.addresses import parse_hosts
 from taskgen.binary_store import BinaryStore
@@ -19,6 +20,7 @@ from taskgen.daemon.reload import merged
 from taskgen.daemon.state import StateDirectory
 from taskgen.errors import ConfigError, TaskgenError
 from taskgen.host.records import Kind
+from taskgen.host.waiting import in_thread
 from taskgen.local import FleetPlan
 from taskgen.problems import Problems
 from taskgen.profiles import load_profile
@@ -30,8 +32,8 @@ log = logging.getLogger(__name__)
 #: The fleet's name, and its namespace's unless the settings name another.
 FLEET = "taskgen"
 
-#: Seconds between two looks for jobs that are old enough to be forgotten.
-RETENTION_INTERVAL_S = 3600.0
+#: Seconds between two looks for jobs and binaries that are old enough to be removed.
+CLEANING_INTERVAL_S = 3600.0
 
 #: Makes the API of a running daemon, and takes it away again.
 Api = Callable[["Daemon"], AbstractAsyncContextManager[object]]
@@ -41,28 +43,35 @@ class Daemon:
     """A running daemon. Made by :func:`running`; belongs to one event loop.
 
     :ivar settings: as they hold now.
+    :ivar binaries: that were uploaded.
     :ivar started_at: seconds since the epoch.
     """
 
     def __init__(
-        self, settings: Settings, state: StateDirectory, work: Service, problems: Problems
+        self,
+        settings: Settings,
+        state: StateDirectory,
+        work: Service,
+        binaries: BinaryStore,
+        problems: Problems,
     ) -> None:
         self.settings = settings
         self.state = state
+        self.binaries = binaries
         self.service = work
         self.problems = problems
         self.started_at = time.time()
-        self._old = asyncio.Event()  # set when old jobs should be looked for
+        self._clean = asyncio.Event()  # set when it should be looked for what is old
         work.wished.on_change(self._check_memory)
 
-    async def keep_well(self, clock: Callable[[], float] = time.time) -> None:
-        """Look after the disk, the clock, and jobs that are old enough, until cancelled."""
+    async def keep_well(self) -> None:
+        """Look after disk and clock, and remove what is old enough, until cancelled."""
         disk = DiskWatch(self.state.path, self.problems)
         self._check_memory()
-        with ClockWatch(self.problems, self._old.set).watching():
+        with ClockWatch(self.problems, self._clean.set).watching():
             async with asyncio.TaskGroup() as group:
                 group.create_task(disk.watch(), name="disk")
-                group.create_task(self._forget_old_jobs(clock), name="retention")
+                group.create_task(self._clean_up(), name="cleaning")
 
     def take_over(self, new: Settings) -> None:
         """Let changed settings hold, as far as that is possible in the midst of work."""
@@ -71,7 +80,7 @@ class Daemon:
         work.plan = replace(work.plan, settings=self.settings)
         work.engine.idle_s = fleet.idle_timeout_s
         work.wished.default_limit(max_machines(self.settings))
-        self._old.set()
+        self._clean.set()
         if not taken and not waiting:
             log.info("the settings were read again: nothing has changed")
         if taken:
@@ -81,17 +90,19 @@ class Daemon:
         if waiting:
             log.warning("needs a restart: %s", ", ".join(waiting))
 
-    async def _forget_old_jobs(self, clock: Callable[[], float]) -> None:
+    async def _clean_up(self) -> None:
         while True:
-            self._old.clear()
-            if days := self.settings.results.days:
-                try:
-                    await self.service.queue.prune(clock() - days * 86_400)
-                except TaskgenError as error:  # the disk is full: that is told elsewhere
-                    log.info("old jobs are not forgotten now: %s", error)
+            self._clean.clear()
+            queue = self.service.queue
             try:
-                async with asyncio.timeout(RETENTION_INTERVAL_S):
-                    await self._old.wait()
+                await queue.prune_by(self.settings.results)
+                used = await queue.binaries_in_use()
+                await in_thread(None, self.binaries.sweep, used)
+            except (TaskgenError, OSError) as error:  # a full disk, say: that is told elsewhere
+                log.warning("old jobs and binaries are not removed now: %s", error)
+            try:
+                async with asyncio.timeout(CLEANING_INTERVAL_S):
+                    await self._clean.wait()
             except TimeoutError:
                 continue
 
@@ -109,7 +120,7 @@ def max_machines(settings: Settings) -> int:
     return settings.fleet.max_machines or os.cpu_count() or 1
 
 
-def plan_of(settings: Settings, state: StateDirectory) -> Plan:
+def plan_of(settings: Settings, state: StateDirectory, store: BinaryStore) -> Plan:
     """What the daemon's service is to work with.
 
     :raises ConfigError: if settings or wishes cannot be used.
@@ -121,21 +132,20 @@ def plan_of(settings: Settings, state: StateDirectory) -> Plan:
         raise ConfigError(
             "fleet.launch is false, and hosts.addresses is empty: there is nothing to run on"
         )
-    store = BinaryStore(state.binaries, max_bytes=int(settings.api.binary_megabytes * 1e6))
     machines = FleetPlan(
         profile=profile,
         settings=settings,
+        store=store,
         kind=Kind.DAEMON,
         name=FLEET,
         machines=state.machines,
-        store=store,
     )
     return Plan(
         machines=machines if settings.fleet.launch else None,
         hosts=parse_hosts(addresses) if addresses else None,
         host_profile=load_profile(settings.hosts.profile) if settings.hosts.profile else profile,
-        queue=state.queue,
         store=store,
+        queue=state.queue,
         max_machines=wishes.max_machines or max_machines(settings),
         wishes=wishes,
         lasting=True,
@@ -153,7 +163,10 @@ async def running(
     :raises SetupError: if the host or the settings do not allow it; nothing is left then.
     """
     async with AsyncExitStack() as stack:
-        work = await stack.enter_async_context(service(plan_of(settings, state), problems))
-        daemon = Daemon(settings, state, work, problems)
+        limit = int(settings.api.binary_megabytes * 1e6)
+        store = await in_thread(None, partial(BinaryStore, state.binaries, max_bytes=limit))
+        plan = plan_of(settings, state, store)
+        work = await stack.enter_async_context(service(plan, problems))
+        daemon = Daemon(settings, state, work, store, problems)
         await stack.enter_async_context(api(daemon))
         yield daemon

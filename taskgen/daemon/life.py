@@ -51,8 +51,9 @@ async def live(start: Start) -> None:
             async with running(start.settings, start.state, Problems(), start.api) as daemon:
                 signals.started()
                 await _Life(start, daemon, signals, reload).whole()
-            if failure := daemon.service.failure:
-                raise failure  # what was to be kept at the very end could not be
+            daemon.service.queue.check()  # what was to be kept at the very end
+            if daemon.service.failure:
+                raise daemon.service.failure
         except asyncio.CancelledError:
             if signals.stop.is_set() and not signals.at_once:
                 return  # it was to end before it had begun

@@ -116,7 +116,8 @@ def state_directory(path: Path) -> Iterator[StateDirectory]:
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         state = StateDirectory(path)
         # SQLite gives its other files the modes of this one.
-        os.close(os.open(state.queue, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        state.queue.touch(0o600)
+        state.queue.chmod(0o600)
         yield state
     finally:
         os.close(lock)

@@ -214,6 +214,13 @@ class JobQueue(Steering):
             await self._works[job_id].ended.wait()
         return await self.job(job_id)
 
+    def check(self) -> None:
+        """Say whether all could be kept so far; also when the queue is closed.
+
+        :raises QueueError: if not.
+        """
+        self._committer.check()
+
     def lose_patience(self) -> None:
         """Wait no longer for a disk that cannot be written: what is not kept by now will be run
         again by the next queue. For those who end while the disk is full."""
