@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskgen.api import (
@@ -18,6 +19,7 @@ from taskgen.api import (
     unix_socket,
 )
 from taskgen.bulletin import Bulletin
+from taskgen.host.fleet_locks import exclusive
 from taskgen.host.records import run_root
 from taskgen.host.waiting import in_thread
 
@@ -36,9 +38,12 @@ async def api(daemon: Daemon) -> AsyncIterator[None]:
     """
     context = _context(daemon)
     settings = daemon.settings.api
-    path = settings.socket or run_root() / "taskgen.sock"
+    root = run_root()
+    path = settings.socket or root / "taskgen.sock"
     async with AsyncExitStack() as stack:
-        endpoints = [Endpoint(unix_socket(path, group=settings.group), path=path)]
+        stack.callback(_tidy, root)
+        with exclusive(root):  # which others make and remove
+            endpoints = [Endpoint(unix_socket(path, group=settings.group), path=path)]
         stack.callback(endpoints[0].close)
         if settings.tcp is not None:
             token = await in_thread(None, daemon.state.token, settings.token_file)
@@ -48,6 +53,12 @@ async def api(daemon: Daemon) -> AsyncIterator[None]:
         connect_sources(context)
         await stack.enter_async_context(serve(make_app(context), endpoints))
         yield
+
+
+def _tidy(root: Path) -> None:
+    """Remove the directory of all fleets if there is nothing in it any more."""
+    with exclusive(root):
+        pass
 
 
 def _context(daemon: Daemon) -> Context:

@@ -78,7 +78,9 @@ def test_a_daemon_that_ends_while_the_disk_is_full_leaves_the_rest_to_the_next(
             running.wait_for("nothing can be kept")
             running.signal(number)
             status = running.end()
-            assert status == (1 if number == signal.SIGTERM else -signal.SIGKILL), "\n".join(running.messages)
+            assert status == (1 if number == signal.SIGTERM else -signal.SIGKILL), "\n".join(
+                running.messages
+            )
         filler.unlink()
         with daemon(settings) as running:
             running.wait_for(f"job {job} is done")
