@@ -15,8 +15,10 @@ from daemon_tools import (
     write_settings,
 )
 
+from taskgen.client import Client
 from taskgen.interfaces import SessionSettings
 from taskgen.queue import JobState
+from taskgen.resources import FleetChange
 from taskgen.testing import Faults
 
 
@@ -202,3 +204,38 @@ def test_settings_are_read_again_and_a_bad_file_changes_nothing(state, settings)
         )
         assert running.wait_for("restart")["message"] == "needs a restart: hosts.port"
         assert running.stop() == 0
+
+
+def test_a_pause_outlives_the_daemon_whatever_its_end(state, settings):
+    def test(board):
+        with daemon(settings) as running, Client() as client:
+            client.change_fleet(FleetChange(paused=True))
+            assert client.status().state == "paused"
+            assert running.stop() == 0
+        job = queue_job(state, sweep(5))
+        with daemon(settings) as running, Client() as client:
+            assert client.status().state == "paused"
+            running.signal(signal.SIGKILL)
+            running.end()
+        with daemon(settings) as running, Client() as client:
+            assert client.job(job).counts.done == 0
+            client.change_fleet(FleetChange(paused=False))
+            running.wait_for(f"job {job} is done")
+            assert running.stop() == 0
+
+    with_boards(test)
+
+
+def test_the_api_answers_while_runs_finish(state, settings):
+    queue_job(state, sweep(2, period_ms=2000))
+
+    def test(board):
+        with daemon(settings) as running, Client() as client:
+            board.wait_for_start()
+            assert client.status().state == "working"
+            running.signal(signal.SIGTERM)
+            running.wait_for("SIGTERM: ends")
+            assert client.status().state == "draining"
+            assert running.end() == 0
+
+    with_boards(test)
