@@ -36,6 +36,34 @@ KINDS = (
 EARLY, REMEMBERED = 10_000, 1_000
 
 
+class Watch:
+    """Somebody waits for the end of a job. Of its changes the daemon tells only now and then; so
+    the runs are counted, not to come late.
+
+    :ivar left: runs that are not through, when the daemon was asked; ``None``: it could not tell.
+    """
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        self._news = asyncio.Event()
+
+    async def news(self) -> None:
+        """Wait until the job may have ended, since this was waited for last."""
+        await self._news.wait()
+        self._news.clear()
+
+    def wake(self) -> None:
+        """It may have ended."""
+        self._news.set()
+
+    def one_less(self) -> None:
+        """One of its runs is through; a failed one may be run again."""
+        if self.left is not None:
+            self.left -= 1
+            if self.left <= 0:
+                self.wake()
+
+
 class Feed:
     """Follows jobs while :meth:`running`. Belongs to one event loop.
 
@@ -49,7 +77,7 @@ class Feed:
         self._client = client
         self._position = Position(kinds=KINDS)
         self._jobs: dict[str, FollowedJob] = {}
-        self._watched: dict[str, set[asyncio.Event]] = {}
+        self._watched: dict[str, set[Watch]] = {}
         self._adding = 0
         self._early: deque[StreamEvent] = deque(maxlen=EARLY)
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -113,22 +141,22 @@ class Feed:
         await known.catch_up()
 
     @contextmanager
-    def watching(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever a job may have ended."""
-        news = asyncio.Event()
-        self._watched.setdefault(job_id, set()).add(news)
+    def watching(self, job_id: str) -> Iterator[Watch]:
+        """Whether a job may have ended, while in the block."""
+        watch = Watch()
+        self._watched.setdefault(job_id, set()).add(watch)
         try:
-            yield news
+            yield watch
         finally:
-            self._watched[job_id].discard(news)
+            self._watched[job_id].discard(watch)
             if not self._watched[job_id]:
                 del self._watched[job_id]
 
     def _wake(self, job_id: str | None = None) -> None:
-        for watched, news in self._watched.items():
+        for watched, watches in self._watched.items():
             if job_id in (None, watched):
-                for each in news:
-                    each.set()
+                for watch in watches:
+                    watch.wake()
 
     async def _work(self) -> None:
         await self._wanted.wait()
@@ -196,6 +224,9 @@ class Feed:
             self._early.append(event)
         if event.kind is EventKind.RUN_STOPPED:
             self._wake(event.data["job"])
+        elif event.kind is EventKind.RUN_FINISHED:
+            for watch in self._watched.get(event.data["job"], ()):
+                watch.one_less()
 
     async def _resync(self) -> None:
         for job in list(self._jobs.values()):

@@ -105,15 +105,15 @@ class Remote:
         return await self._wait_job(job_id, lambda info: info.state in ENDED)
 
     async def _wait_job(self, job_id: str, enough: Callable[[JobInfo], bool]) -> JobInfo:
-        with self._feed.watching(job_id) as news:
+        with self._feed.watching(job_id) as watch:
             while True:
-                news.clear()
                 await self._patiently(self._feed.connected)
                 info = await self._patiently(lambda: self.job(job_id))
                 if enough(info) and not info.counts.running:
                     break
+                watch.left = info.counts.left
                 await self._patiently(self._check)
-                await news.wait()
+                await watch.news()
         if (followed := self._feed.get(job_id)) is not None:
             await self._patiently(followed.ended)
         await self._audience.told()

@@ -68,6 +68,20 @@ def elf(content=b""):
     return struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 2, 62) + bytes(44) + content
 
 
+def profile_of(directory, monkeypatch):
+    """A profile ``board`` whose binaries need no guest image to have been built."""
+    folder, profiles = directory / "bin", directory / "profiles"
+    folder.mkdir()
+    profiles.mkdir()
+    (folder / "hey").write_bytes(elf())
+    (profiles / "board.toml").write_text(
+        'description = "a board"\narchitecture = "x86_64"\nemulator = "qemu-system-x86_64"\n'
+        f'machine = "q35"\nmemory_mb = 96\nbinaries = "{folder}"\n[nic]\nmodel = "e1000"\n'
+    )
+    monkeypatch.setenv("TASKGEN_PROFILES", str(profiles))
+    return folder
+
+
 @contextmanager
 def in_a_thread(make):
     """What ``make()``, an asynchronous context manager, gives; in a loop and thread of its own."""

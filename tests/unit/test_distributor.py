@@ -15,12 +15,14 @@ from distributor_tools import (
     connected,
     elf,
     embedded,
+    profile_of,
     tasks,
 )
 
 from taskgen.distributor import Distributor
 from taskgen.errors import BinaryError, ConfigError, StateError, TaskSetError
 from taskgen.events.csv import CsvHandler
+from taskgen.events.handler import EventHandler
 from taskgen.protocol import Optimize
 from taskgen.queue import JobState
 from taskgen.task import Task
@@ -28,20 +30,23 @@ from taskgen.taskset import TaskSet
 from taskgen.testing import Faults
 
 
+class Witness(EventHandler):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.runs = []
+        self.events = []
+
+    def on_event(self, run, event):
+        self.events.append((run.id, event))
+
+    def on_finish(self, run):
+        self.runs.append(run)
+
+
 @pytest.fixture(autouse=True)
 def binaries(tmp_path, monkeypatch):
-    """A profile whose binaries need no guest image to have been built."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "hey").write_bytes(elf())
-    profiles = tmp_path / "profiles"
-    profiles.mkdir()
-    (profiles / "board.toml").write_text(
-        'description = "a board"\narchitecture = "x86_64"\nemulator = "qemu-system-x86_64"\n'
-        f'machine = "q35"\nmemory_mb = 96\nbinaries = "{folder}"\n[nic]\nmodel = "e1000"\n'
-    )
-    monkeypatch.setenv("TASKGEN_PROFILES", str(profiles))
-    return folder
+    return profile_of(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -243,6 +248,47 @@ def test_a_job_that_cannot_run_is_refused_at_once(either, taskset, options, erro
         with pytest.raises(error, match=message):
             distributor.add_job(taskset, **options)
         assert distributor.jobs() == []
+
+
+def test_a_handler_is_told_the_same_in_both_ways(either):
+    witness = Witness()
+    with either() as (distributor, _):
+        job = distributor.add_job(tasks(2), witness, name="mine", duration_s=9.0)
+        info = job.wait(PATIENCE_S)
+    first, second = witness.runs
+    assert [run.id for run in witness.runs] == [f"{job.id}-0-1", f"{job.id}-1-1"]
+    assert second.variant.parameters == {"1.period": 11}
+    assert first.variant.description().startswith(b"<taskset>")
+    assert first.settings.duration_s == 9.0
+    assert first.provenance == info.provenance
+    assert first.profile == info.profile
+    (activation,) = first.outcome.activations
+    assert (activation.pkg, activation.exit) == ("hey", "EXIT")
+    assert first.outcome.events == tuple(e for run, e in witness.events if run == first.id)
+    assert [each.type for each in first.outcome.events] == ["START", "EXIT", "JOBS_DONE"]
+    assert first.outcome.target == "127.0.0.2"
+
+
+def test_what_keeps_failing_is_given_up_and_told_with_its_attempts(either, binaries):
+    told = []
+
+    class Mourner(EventHandler):
+        def on_bad(self, run, attempts):
+            told.append((run.id, [outcome.failure for outcome in attempts]))
+
+    with either(fake=ENDLESS) as (distributor, fakes):
+        recorder = Recorder()
+        first = distributor.add_job(tasks(1), recorder)
+        assert recorder.first_start.wait(PATIENCE_S)
+        second = distributor.add_job(tasks(1), Mourner(), tries=2)
+        (binaries / "hey").unlink()
+        fakes[0].faults, fakes[0].time_scale = Faults(), 0.0
+        first.cancel()
+        assert second.wait(PATIENCE_S).counts.bad == 1
+        assert told == [(f"{second.id}-0-2", ["task", "task"])]
+        (binaries / "hey").write_bytes(elf())
+        assert second.retry_bad() == 1
+        assert second.wait(PATIENCE_S).counts.done == 1
 
 
 def test_what_is_no_handler_is_refused(either):
