@@ -18,7 +18,7 @@ class Status:
     :ivar max_machines: as the user wished; 0 where none are launched.
     :ivar machines_in_effect: what the network can hold of that.
     :ivar reasons: why that is less, and what else is not as it should be; for people.
-    :ivar machines: states of the machines, by name.
+    :ivar machines: states of the machines, by name, and of slots that are held empty.
     :ivar hosts: number of hosts by state.
     :ivar handlers: what handlers missed or failed at; for people.
     """
@@ -45,6 +45,7 @@ def look(
     :param failure: what ended the work, if something did.
     """
     wished = machines.limit if machines else 0
+    fleet = machines.info if machines else []
     reasons = []
     if wished > slots:
         reasons.append(f"{wished} machines are wished, the network has room for {slots}")
@@ -54,6 +55,7 @@ def look(
         f"{name} is taken out for {rest_s:.0f} s, because runs fail on it"
         for name, rest_s in engine.resting.items()
     ]
+    reasons += [f"{each.name}: {each.reason}" for each in fleet if each.reason]
     reasons += [
         f"{host.name}: {host.reason}" for host in (hosts.status() if hosts else ()) if host.reason
     ]
@@ -61,7 +63,7 @@ def look(
         max_machines=wished,
         machines_in_effect=min(wished, slots),
         reasons=tuple(reasons),
-        machines={m.name: str(m.state) for m in machines.machines.values()} if machines else {},
+        machines={each.name: each.state for each in fleet},
         hosts={str(s): n for s, n in hosts.summary().items()} if hosts else {},
         handlers=tuple(d.report.lost for d in engine.audience.dispatchers if d.missed or d.failed),
     )

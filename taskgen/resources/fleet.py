@@ -14,8 +14,8 @@ class Machine(Resource):
     name: str = Field(description="As in `taskgen-3`.")
     slot: int
     state: str = Field(
-        description="launching, booting, ready, running, failed, stopping; or held: it was drained,"
-        " and nothing is launched in its slot until it is restarted."
+        description="launching, booting, adopting, ready, running, failed, stopping; or held: it"
+        " was drained, and nothing is launched in its slot until it is restarted."
     )
     profile: str
     accelerator: str = Field(description="What executes the guest's instructions: kvm, tcg.")

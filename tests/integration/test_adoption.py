@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import sys
@@ -105,5 +106,59 @@ def test_a_daemon_killed_in_mid_run_leaves_its_machines_to_the_next(state, profi
         assert not second.of("launching")
         assert not [each for each in second.of("result") if each["failure"]]
         assert await results(state, job_id) == list(range(6))
+
+    asyncio.run(main())
+
+
+def test_a_fleet_that_is_kept_at_the_end_goes_on_under_the_next_engine(state, profile):
+    async def main():
+        job_id = await add_job(state, 2, period=100, numberofjobs=2)
+        async with life(state, machines=1, keep=True) as first:
+            assert await first.end() == 0
+        next_job = await add_job(state, 2, period=100, numberofjobs=2)
+        async with life(state, machines=1) as second:
+            assert await second.end() == 0
+        assert second.of("ready")[0]["pid"] == first.of("ready")[0]["pid"]
+        assert not second.of("launching")
+        for each in (job_id, next_job):
+            assert await results(state, each) == [0, 1]
+
+    asyncio.run(main())
+
+
+def test_what_died_meanwhile_is_replaced_and_the_rest_is_adopted(state, profile):
+    async def main():
+        job_id = await add_job(state, 6, period=700, numberofjobs=4)
+        async with life(state) as first:
+            await first.until(lambda told: running(told, 2))
+            first.process.send_signal(signal.SIGKILL)
+            await first.process.wait()
+        pids = {each["machine"]: each["pid"] for each in first.of("ready")}
+        os.kill(pids["taskgen-1"], signal.SIGKILL)
+        os.kill(pids["taskgen-2"], signal.SIGSTOP)  # does not answer, until it is looked at
+        asyncio.get_running_loop().call_later(1.0, os.kill, pids["taskgen-2"], signal.SIGCONT)
+        async with life(state) as second:
+            assert await second.end() == 0
+        ready = {each["machine"]: each for each in second.of("ready")}
+        assert ready["taskgen-2"]["pid"] == pids["taskgen-2"]
+        assert ready["taskgen-2"]["adopted"]
+        assert ready["taskgen-1"]["pid"] != pids["taskgen-1"]
+        assert not ready["taskgen-1"]["adopted"]
+        assert await results(state, job_id) == list(range(6))
+
+    asyncio.run(main())
+
+
+def test_a_machine_that_boots_while_its_daemon_dies_is_adopted_too(state, profile):
+    async def main():
+        job_id = await add_job(state, 2, period=100, numberofjobs=2)
+        async with life(state, machines=1) as first:
+            await first.until(lambda told: first.of("booting"))
+            first.process.send_signal(signal.SIGKILL)
+            await first.process.wait()
+        async with life(state, machines=1) as second:
+            assert await second.end() == 0
+        assert second.of("ready")[0]["pid"] == first.of("booting")[0]["pid"]
+        assert await results(state, job_id) == [0, 1]
 
     asyncio.run(main())

@@ -1,0 +1,215 @@
+"""How machines are lost, let go and taken over, on real ones."""
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from host_tools import fleet
+from pyroute2 import IPRoute
+from test_machine import exits, kind_of, run_of
+
+from taskgen.errors import AdoptionError
+from taskgen.host.qmp import Qmp
+from taskgen.interfaces import FailureClass
+from taskgen.lifecycle import MachineState
+from taskgen.machine import Machine
+from taskgen.task import Task
+
+HEY = {"pkg": "hey", "period": 50, "numberofjobs": 2}
+LONG = {"pkg": "hey", "period": 100, "numberofjobs": 300}
+
+
+@asynccontextmanager
+async def world(profile, network):
+    """Makes machines of slot 1."""
+    async with fleet(network) as (directory, net):
+        made = []
+        kind = kind_of(profile)
+
+        def machine(**changes):
+            one = Machine(network.slot(1), replace(kind, **changes), net, directory)
+            net.on_tap_gone(lambda tap: one.tap_gone())
+            made.append(one)
+            return one
+
+        machine.directory, machine.net = directory, net
+        try:
+            yield machine
+        finally:
+            for one in made:
+                if one.state is not MachineState.STOPPED:
+                    await one.stop()
+
+
+async def execute(machine, task=HEY, emit=lambda event: None):
+    return await machine.execute(run_of(Task(task)), emit)
+
+
+async def failed(machine):
+    """Wait until it has failed while it had nothing to do."""
+    happened = asyncio.Event()
+    machine.on_change(happened.set)
+    async with asyncio.timeout(30):
+        while machine.state is not MachineState.FAILED:
+            happened.clear()
+            await happened.wait()
+
+
+def play(profile, network, scene):
+    async def main():
+        async with world(profile, network) as machine:
+            await scene(machine)
+
+    asyncio.run(main())
+
+
+async def left(machine):
+    """A machine that has carried out a run and was let go; its record and its pid."""
+    one = machine()
+    await one.start()
+    assert (await execute(one)).failure is None
+    pid = one.qemu.pid
+    await one.release()
+    (record,) = machine.directory.machine_records()
+    os.kill(pid, 0)
+    return record, pid
+
+
+async def has_ended(pid, options=os.WEXITED | os.WNOWAIT):
+    """Wait until a child has ended."""
+    async with asyncio.timeout(20):
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, options)
+
+
+def test_an_adopted_machine_goes_on_without_a_reboot_or_another_upload(profile, network):
+    async def scene(machine):
+        record, pid = await left(machine)
+        two = machine()
+        await two.adopt(record)
+        info = two.info
+        assert (info.pid, info.uuid, info.adopted) == (pid, record.uuid, True)
+        assert (info.address, info.state) == ("10.200.45.1", "ready")
+        outcome = await execute(two)
+        assert exits(outcome) == ["EXIT"] * 2
+        assert outcome.provenance["runs_since_boot"] is None
+        log = two.qemu.console.tail(500)
+        assert log.count("binary hey") == 1
+        viewer = two.console_hub.attach()
+        viewer.close()
+        os.kill(pid, signal.SIGKILL)
+        await failed(two)
+        assert "ended with an unknown status" in two.info.reason
+        await two.stop()
+        assert machine.directory.machine_records() == []
+        await has_ended(pid, os.WEXITED)  # it is a child of ours, after all
+
+    play(profile, network, scene)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ("kind", "is not what would be launched now"),
+        ("guest", "its guest is shutdown"),
+        ("qemu", "its QEMU has ended while nobody watched it"),
+        ("tap", "its tap taskgen1 is gone"),
+    ],
+)
+def test_what_cannot_be_adopted_is_ended_and_nothing_is_left_of_it(profile, network, spoil, why):
+    async def scene(machine):
+        record, pid = await left(machine)
+        two = machine(profile=replace(profile, memory_mb=100)) if spoil == "kind" else machine()
+        if spoil == "guest":
+            qmp = await Qmp.connect("test", machine.directory.machine("taskgen-1") / "qmp.sock")
+            await qmp.execute("system_reset")  # as a guest that resets itself
+            await qmp.close()
+        elif spoil == "qemu":
+            os.kill(pid, signal.SIGKILL)
+            await has_ended(pid)
+        elif spoil == "tap":
+            await machine.net.namespace.run(delete_tap)
+        with pytest.raises(AdoptionError, match=why):
+            await two.adopt(record)
+        await two.stop()
+        assert machine.directory.machine_records() == []
+        await has_ended(pid)
+        three = machine()
+        await three.start()
+        assert (await execute(three)).failure is None
+
+    play(profile, network, scene)
+
+
+def delete_tap():
+    with IPRoute() as ipr:
+        ipr.link("del", ifname="taskgen1")
+
+
+def test_a_tap_that_is_deleted_in_mid_run_is_the_infrastructures_failure(profile, network):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        began = asyncio.Event()
+        running = asyncio.create_task(execute(one, LONG, lambda event: began.set()))
+        await began.wait()
+        await machine.net.namespace.run(delete_tap)
+        async with asyncio.timeout(20):
+            outcome = await running
+        assert outcome.failure is FailureClass.INFRASTRUCTURE
+        assert "its tap taskgen1 is gone" in outcome.reason
+        assert outcome.started_at > 0
+        assert outcome.events
+        assert one.state is MachineState.FAILED
+
+    play(profile, network, scene)
+
+
+def test_a_qemu_that_is_killed_in_mid_run_is_the_machines_failure(profile, network):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        began = asyncio.Event()
+        running = asyncio.create_task(execute(one, LONG, lambda event: began.set()))
+        await began.wait()
+        os.kill(one.qemu.pid, signal.SIGKILL)
+        outcome = await running
+        assert outcome.failure is FailureClass.MACHINE
+        assert "killed by SIGKILL" in outcome.reason
+        assert outcome.started_at > 0
+
+    play(profile, network, scene)
+
+
+def test_what_happens_to_a_machine_that_has_nothing_to_do_is_noticed(profile, network):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        await machine.net.namespace.run(delete_tap)
+        await failed(one)
+        assert "its tap taskgen1 is gone" in one.info.reason
+        assert not one.usable
+        outcome = await execute(one)  # a run that was on its way
+        assert (outcome.failure, outcome.started_at) == (FailureClass.INFRASTRUCTURE, 0)
+
+    play(profile, network, scene)
+
+
+def test_a_stopped_qemu_fails_its_run_and_can_be_ended(profile, network):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        began = asyncio.Event()
+        quick = run_of(Task(LONG | {"numberofjobs": 20}), slack_s=0.0, margin=1.0)
+        running = asyncio.create_task(one.execute(quick, lambda event: began.set()))
+        await began.wait()
+        os.kill(one.qemu.pid, signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            outcome = await running
+            assert outcome.failure is FailureClass.GUEST
+            assert one.state is MachineState.FAILED
+            await one.stop()
+
+    play(profile, network, scene)
