@@ -210,7 +210,7 @@ class Pool:
 
     def _plan(self) -> list[Action]:
         members = {
-            slot: fleet.Member(member.machine.state, member.retire.is_set())
+            slot: fleet.Member(member.state, member.retire.is_set())
             for slot, member in self._members.items()
         }
         if self._draining:

@@ -60,8 +60,14 @@ class Member:
         return replace(info, retiring=True) if self.retire.is_set() else info
 
     @property
+    def state(self) -> MachineState:
+        """The machine's. One that is about to be adopted is there already, and is not new."""
+        state = self.machine.state
+        return MachineState.ADOPTING if self.adopted and state is MachineState.NEW else state
+
+    @property
     def serves(self) -> bool:
-        return self.machine.state in SERVING
+        return self.state in SERVING
 
     def finish(self) -> None:
         """Let it go once its run is through; at once if it has none, and is not ready for one."""

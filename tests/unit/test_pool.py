@@ -172,6 +172,21 @@ def test_adopted_machines_serve_and_only_what_is_missing_is_launched():
     asyncio.run(main())
 
 
+def test_adopted_machines_that_have_nothing_to_do_wait_for_work_like_others():
+    async def main():
+        world = await World.made_with(variants=1, limit=3, standing=True, idle_s=60)
+        adopted(world, 1, 2, 3)
+        running = asyncio.create_task(world.run())
+        names = [f"taskgen-{slot}" for slot in (1, 2, 3)]
+        await world.until(lambda: all("ready" in states(world, name) for name in names))
+        assert [info.retiring for info in world.pool.info] == [False] * 3
+        assert world.stopped == 0
+        world.pool.drain()
+        await running
+
+    asyncio.run(main())
+
+
 def test_one_that_cannot_be_adopted_is_stopped_and_replaced_and_told():
     class Dead(World):
         async def take_over(self, machine):
