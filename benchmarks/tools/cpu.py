@@ -1,8 +1,9 @@
-"""CPU time of processes, to the nanosecond."""
+"""CPU time of processes, to the nanosecond, and what they had to wait for it."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 
 def cpu_s(pid: int) -> float:
@@ -17,3 +18,8 @@ def cpu_s(pid: int) -> float:
         return time.clock_gettime(clock)
     except OSError as error:
         raise ProcessLookupError(f"no process {pid}") from error
+
+
+def waited_s(pid: int) -> float:
+    """Seconds for which the main thread of a process could have gone on, but had no core."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9

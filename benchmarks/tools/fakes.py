@@ -1,7 +1,7 @@
-"""Taskloader servers whose runs end at once, in a process of their own.
+"""Taskloader servers in a process of their own.
 
-``python -m benchmarks.tools.fakes NUMBER``: listens on ``127.0.1.1`` and the addresses that follow,
-tells the port, which is the same on all, and goes when its standard input ends.
+``python -m benchmarks.tools.fakes NUMBER [TIME_SCALE]``: listens on ``127.0.1.1`` and the addresses
+that follow, tells the port, which is the same on all, and goes when its standard input ends.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ class Servers:
 
 
 @contextmanager
-def fakes(number: int) -> Iterator[Servers]:
-    """So many servers, while in the block."""
+def fakes(number: int, time_scale: float = 0.0) -> Iterator[Servers]:
+    """So many servers, while in the block.
+
+    :param time_scale: seconds that a second of a run takes; 0: runs end at once.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.tools.fakes", str(number)],
+        [sys.executable, "-m", "benchmarks.tools.fakes", str(number), str(time_scale)],
         cwd=assets.root(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -45,11 +48,11 @@ def fakes(number: int) -> Iterator[Servers]:
         yield Servers([FIRST + offset for offset in range(number)], int(port))
 
 
-async def _serve(number: int) -> None:
+async def _serve(number: int, time_scale: float) -> None:
     async with AsyncExitStack() as stack:
         port = 0
         for offset in range(number):
-            server = FakeTaskloader(host=str(FIRST + offset), port=port, time_scale=0)
+            server = FakeTaskloader(host=str(FIRST + offset), port=port, time_scale=time_scale)
             await stack.enter_async_context(server)
             port = server.port
         print(port, flush=True)
@@ -57,4 +60,4 @@ async def _serve(number: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2])))

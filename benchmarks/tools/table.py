@@ -56,6 +56,12 @@ def compare(
     return Line(name, low, high, high / low, goal, unit, spread, _middle_half(floor) / low)
 
 
+def within(name: str, limit: float, ours: Sequence[float], *, unit: str) -> Line:
+    """A line whose goal is a figure: the limit stands where otherwise the floor does."""
+    high = statistics.median(ours)
+    return Line(name, limit, high, high / limit, 1.0, unit, f"limit | {_range(ours)}")
+
+
 def print_table(title: str, lines: Iterable[Line]) -> None:
     """Print the lines; a missed goal is said, and is no error."""
     lines = tuple(lines)
