@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from taskgen.cli.console import messages
+from taskgen.cli.console import logged_to, messages
 from taskgen.cli.end import INTERRUPTED
 from taskgen.cli.note import note
 from taskgen.cli.options import job_argument
@@ -45,8 +45,10 @@ async def _watch(job_id: str, silent: bool) -> int:
         if silent:
             await watch.until_ended()
         else:
-            async with shown(messages(), watch.counts, watch.fleet_in_words):
-                await watch.until_ended()
+            console = messages()
+            with logged_to(console):
+                async with shown(console, watch.counts, watch.fleet_in_words):
+                    await watch.until_ended()
         end = await watch.end()
     if watch.job.state == "cancelled":
         note(f"job {job_id} was cancelled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
@@ -12,8 +13,10 @@ from taskgen.client import AsyncClient
 from taskgen.client.stream import Position
 from taskgen.errors import DaemonUnreachableError, TaskSetError, UnknownJobError, console_lines
 from taskgen.interfaces import Counts
-from taskgen.resources import EventKind, Job, Machine, StreamEvent
+from taskgen.resources import Degradation, EventKind, Job, Machine, StreamEvent
 from taskgen.waiting import first_of
+
+log = logging.getLogger(__name__)
 
 #: States in which nothing will be done of a job any more.
 ENDED = ("done", "cancelled", "failed")
@@ -23,6 +26,7 @@ _KINDS = (
     EventKind.JOB_GONE,
     EventKind.MACHINE,
     EventKind.MACHINE_GONE,
+    EventKind.PROBLEM,
     EventKind.RESYNC,
 )
 
@@ -39,6 +43,7 @@ class JobWatch:
         self.job = job
         self._client = client
         self._machines: dict[str, str] = {}
+        self._problems: set[str] = set()
         self._away = False
         self._changed = asyncio.Event()
 
@@ -124,13 +129,23 @@ class JobWatch:
                 self._machines[machine.name] = machine.state
             case EventKind.MACHINE_GONE:
                 self._machines.pop(str(event.data.get("name")), None)
+            case EventKind.PROBLEM:
+                self._told(Degradation.model_validate(event.data))
             case EventKind.RESYNC:
                 await self._look()
 
     async def _look(self) -> None:
         async with aclosing(self._client.machines()) as machines:
             self._machines = {each.name: each.state async for each in machines}
+        for problem in (await self._client.status()).problems:
+            self._told(problem)
         await self.refresh()
+
+    def _told(self, problem: Degradation) -> None:
+        """Say once what may keep the job from going on."""
+        if problem.text not in self._problems:
+            self._problems.add(problem.text)
+            log.warning("%s%s", problem.text, f" ({problem.hint})" if problem.hint else "")
 
     def _set(self, job: Job) -> None:
         self.job = job

@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import subprocess
+import tempfile
 import termios
 import threading
 from collections.abc import Callable, Iterator
@@ -69,14 +70,16 @@ class Daemon:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def daemon(own_world, tmp_path_factory) -> Iterator[Daemon]:
+def daemon(own_world) -> Iterator[Daemon]:
     """The daemon of the module, which leaves nothing behind in the end."""
     with nothing_left():
-        made = Daemon(tmp_path_factory.mktemp("daemon"))
-        try:
-            yield made
-        finally:
-            status = made.end()
+        # Not below pytest's own directory: QEMU's user cannot pass that.
+        with tempfile.TemporaryDirectory(dir="/run") as state:
+            made = Daemon(Path(state))
+            try:
+                yield made
+            finally:
+                status = made.end()
         assert status == 0, "".join(made.said)
 
 
