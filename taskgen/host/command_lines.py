@@ -56,6 +56,29 @@ def is_dnsmasq(argv: Sequence[str], config: Path) -> bool:
     return bool(argv) and os.path.basename(argv[0]) == "dnsmasq" and f"--conf-file={config}" in argv
 
 
+def means_our_files(pid: int, argv: Sequence[str]) -> bool:
+    """Whether the configuration file on a command line is the file that we mean by that path.
+
+    A container's processes are seen from its host, and have the same paths for files of their own.
+    """
+    for word in argv:
+        option, _, path = word.partition("=")
+        if option == "--conf-file" and not _is_same(pid, path):
+            return False
+    return True
+
+
+def _is_same(pid: int, path: str) -> bool:
+    with suppress(OSError):
+        try:
+            ours = os.stat(path)
+        except FileNotFoundError:  # removed by now; but where it was is told by who sees what
+            ours, path = os.stat("/proc/thread-self/ns/mnt"), ""
+        theirs = os.stat(f"/proc/{pid}/root{path}" if path else f"/proc/{pid}/ns/mnt")
+        return os.path.samestat(ours, theirs)
+    return False
+
+
 def argv_of(pid: int) -> tuple[str, ...]:
     """A process's command line; empty if it has ended, or is the kernel's."""
     try:
@@ -73,7 +96,8 @@ def hold(pid: int, wanted: Wanted) -> Found | None:
         return None
     try:
         argv = argv_of(pid)
-        if wanted(argv) and not has_ended(pidfd):  # else the number may have been another's
+        # Once more: the number may have been another's.
+        if wanted(argv) and means_our_files(pid, argv) and not has_ended(pidfd):
             return Found(pid, pidfd, argv)
     except BaseException:
         os.close(pidfd)
