@@ -32,6 +32,7 @@ class Forgetting(Listening):
         super().__init__(*args, **keys)
         self._sweeper: asyncio.Task[None] | None = None
         self._sweep_again = False
+        self._left_over = False  # by a disk that was full
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended, with all that came of it.
@@ -54,7 +55,7 @@ class Forgetting(Listening):
     async def prune(self, ended_before: float) -> int:
         """Forget the jobs that ended before that time, with all that came of them.
 
-        It takes a while where that is much; others are served meanwhile.
+        Their space is given back later; see :meth:`swept`.
 
         :param ended_before: seconds since the epoch.
         :returns: how many they are.
@@ -67,9 +68,8 @@ class Forgetting(Listening):
                 await self._forget({row["number"]: row["id"] for row in rows})
         if rows:
             log.info("forgot %d jobs that ended long ago", len(rows))
-        self._begin_sweeping()
-        if self._sweeper is not None:
-            await asyncio.wait([self._sweeper])
+        if rows or self._left_over:
+            self._begin_sweeping()
         return len(rows)
 
     async def prune_by(self, kept: ResultSettings) -> int:
@@ -80,6 +80,11 @@ class Forgetting(Listening):
         if not kept.days:
             return 0
         return await self.prune(self._clock() - kept.days * _DAY_S)
+
+    async def swept(self) -> None:
+        """Wait until all that was forgotten has given its space back."""
+        if self._sweeper is not None:
+            await asyncio.wait([self._sweeper])
 
     async def _forget(self, jobs: Mapping[int, str]) -> None:
         """Forget jobs that have ended; nothing of them is still to be written but their ends."""
@@ -97,12 +102,14 @@ class Forgetting(Listening):
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="sweeper")
 
     async def _sweep(self) -> None:
+        self._left_over = False
         try:
             while self._sweep_again:
                 self._sweep_again = False
                 while await self._committer.alone(lambda database: database.sweep(ROWS)):
                     pass
         except QueueError as error:
+            self._left_over = True
             log.warning("what was deleted still takes space: %s", error)
         finally:
             self._sweeper = None
