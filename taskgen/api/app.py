@@ -77,12 +77,11 @@ def _v1() -> StrictRouter:
 
 
 def _finished(description: dict[str, Any]) -> dict[str, Any]:
-    """The description with problems under their own media type."""
+    """The description with problems under their own media type, whatever else a route answers."""
+    told = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path in description["paths"].values():
         for operation in path.values():
-            for response in operation["responses"].values():
-                content = response.get("content", {})
-                schema = content.get("application/json", {}).get("schema", {})
-                if schema.get("$ref", "").endswith("/Problem"):
-                    content[problems.MEDIA_TYPE] = content.pop("application/json")
+            for status, response in operation["responses"].items():
+                if status >= "400" and response["description"] == problems.MEANINGS[int(status)]:
+                    response["content"] = told
     return description

@@ -48,7 +48,7 @@ STATUSES: Sequence[tuple[type[TaskgenError], int]] = (
 )
 
 #: What each error is called in the description.
-_MEANINGS = {
+MEANINGS = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong; only over TCP.",
     404: "There is no such thing.",
@@ -75,7 +75,7 @@ def described(
     for status, said in (also or {}).items():
         answers[status] = said
     for status in statuses:
-        answers[status] = {"model": Problem, "description": _MEANINGS[status]}
+        answers[status] = {"model": Problem, "description": MEANINGS[status]}
     return answers
 
 

@@ -26,6 +26,16 @@ KEEP_ALIVE_S = 15.0
 #: A proxy must neither keep nor gather it.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+_TEXT = {"type": "string"}
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "event": {"enum": list(map(str, EventKind))},
+        "data": {**_TEXT, "contentMediaType": "application/json"},
+    },
+}
+
 
 @router.get(
     "/events",
@@ -35,7 +45,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         also={
             200: {
                 "description": "One event after the other; each `data:` is a StreamEvent.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"schema": _EVENT}},
             }
         },
     ),
