@@ -21,6 +21,7 @@ from taskgen.api.routes import (
     hosts,
     jobs,
     machines,
+    results,
     runs,
 )
 
@@ -70,6 +71,7 @@ def _v1() -> StrictRouter:
         jobs,
         runs,
         events,
+        results,
         binaries,
     ):
         v1.include_router(part.router)
