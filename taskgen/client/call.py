@@ -92,7 +92,8 @@ def nothing(response: httpx.Response) -> None:
 def error_of(response: httpx.Response) -> TaskgenError:
     """The error that an answer tells, as the daemon itself would have raised it."""
     status = response.status_code
-    asked = f"{response.request.method} {response.request.url.path}"
+    method, path = response.request.method, response.request.url.path
+    asked = f"{method} {path}"
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
@@ -100,7 +101,7 @@ def error_of(response: httpx.Response) -> TaskgenError:
         problem = problem.model_copy(update={"detail": asked if status in (404, 405) else ""})
     if status in (404, 405) and problem.detail.startswith(asked):
         return DaemonError(
-            f"the daemon does not know {asked}",
+            f"the daemon does not know {method} {path}",
             hint=f"is it another version than {__version__}? taskgen status says so",
             status=status,
         )
