@@ -124,10 +124,11 @@ def test_a_number_that_is_gone_is_never_used_again(tmp_path):
     with_queue(path, second)
 
 
-STEPS = ["add", "run", "fail", "follow", "follow one", "delete", "prune", "restart", "crash"]
+STEPS = ["add", "run", "fail", "follow", "follow one", "delete", "prune", "sweep"]
+STEPS += ["restart", "crash"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=50))
 def test_following_gives_every_attempt_exactly_once(tmp_path_factory, steps):
     """Whatever else happens, deletions, restarts and crashes included. What is deleted before it
@@ -174,6 +175,8 @@ def test_following_gives_every_attempt_exactly_once(tmp_path_factory, steps):
                 elif step == "prune":
                     await queue.prune(2.0**62)
                     deleted.update(ends)
+                elif step == "sweep":
+                    await queue.swept()
                 elif step == "restart":
                     return path
                 elif step == "crash":
