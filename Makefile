@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 KERNEL ?= cloud
 MACHINES ?= 2
 
-.PHONY: help setup guest demo test lint types unit integration acceptance soak bench down clean
+.PHONY: help setup guest demo test lint types unit integration acceptance soak reliability bench down clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ acceptance:
 
 soak: setup ## The long tests: storms, faults, installation from nothing
 	$(SUDO) $(PYTHON) -m pytest tests/soak
+
+reliability: setup ## Break everything under a daemon, and put the times into docs/reliability.md
+	$(SUDO) env TASKGEN_RELIABILITY_TABLE=docs/reliability.md \
+		$(PYTHON) -m pytest -s tests/soak/test_reliability.py
 
 bench: setup ## Run the benchmarks, each beside the bare thing
 	@$(SUDO) $(PYTHON) -m benchmarks
