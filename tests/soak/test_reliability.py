@@ -50,7 +50,7 @@ def rows(found):
         said = suffered[0].said.replace("|", "/")
         shortened = said if len(said) < 120 else f"{said[:120]} …"
         yield (
-            f"| {fault.name} | {_median_and_most(noticed) if noticed else '–'}"
+            f"| {fault.name} | {_median_and_most(noticed) if noticed else '-'}"
             f" | {_median_and_most(recovered)} | `{shortened}` |"
         )
 
