@@ -1,5 +1,7 @@
 """What only a distributor of a daemon does: it leaves jobs at work, and brings its own binaries."""
 
+import io
+import json
 import threading
 from functools import partial
 
@@ -107,3 +109,19 @@ def test_a_pause_of_somebody_else_is_not_undone(connecting, socket):
         assert job.progress.done == 0
         distributor.resume()
         assert job.wait(PATIENCE_S).counts.done == 1
+
+
+def test_results_of_all_programs_can_be_saved(connecting, socket):
+    with connecting() as (distributor, _), Client(socket) as client:
+        job = distributor.add_job(tasks(3), labels={"who": "me"})
+        distributor.add_job(tasks(2))
+        distributor.wait(PATIENCE_S)
+        lines = {}
+        for name, choice in {"all": {}, "mine": {"labels": {"who": "me"}}}.items():
+            file = io.BytesIO()
+            assert client.save_results(file, format="jsonl", **choice) == len(file.getvalue())
+            lines[name] = [json.loads(line)["run_id"] for line in file.getvalue().splitlines()]
+        assert len(lines["all"]) == 5
+        assert lines["mine"] == [f"{job.id}-{position}-1" for position in range(3)]
+        table = b"".join(client.results(format="csv", job=job.id, since=0.0, target="127.0.0.2"))
+        assert len(table.splitlines()) == 4

@@ -170,7 +170,8 @@ def results(
     :param job: only of this job.
     :param labels: only of jobs that have all of these.
     :param target: only those of this machine or board.
-    :param failure: only attempts that failed in this way.
+    :param failure: ok: only results; any: only failed attempts; or task, guest, machine,
+        infrastructure: only those that failed so.
     :param since: only those that began at this time or later, in seconds since the epoch.
     :param until: only those that began before it.
     """
