@@ -128,7 +128,7 @@ STEPS = ["add", "run", "fail", "follow", "follow one", "delete", "prune", "sweep
 STEPS += ["restart", "crash"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=50))
 def test_following_gives_every_attempt_exactly_once(tmp_path_factory, steps):
     """Whatever else happens, deletions, restarts and crashes included. What is deleted before it
