@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages and makes the system user that Taskgen needs. Once for each machine;
+# Installs the Debian packages, and makes the system user and the group that Taskgen needs. Once for each machine;
 # a second call finds everything there and changes nothing. Needs root, or sudo.
 set -eu
 
 QEMU_USER=taskgen-qemu
+API_GROUP=taskgen  # its members may use the daemon
 PACKAGES="
     python3 python3-venv git make
     qemu-system-x86 qemu-system-arm dnsmasq-base
@@ -62,4 +63,11 @@ else
     say "making the system user $QEMU_USER, which QEMU will run as"
     as_root useradd --system --user-group --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin "$QEMU_USER"
+fi
+
+if getent group "$API_GROUP" >/dev/null; then
+    say "group $API_GROUP is there"
+else
+    say "making the group $API_GROUP, whose members may use the daemon"
+    as_root groupadd --system "$API_GROUP"
 fi

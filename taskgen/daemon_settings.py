@@ -38,8 +38,8 @@ class ApiSettings:
     :ivar socket: the Unix socket; none given: ``taskgen.sock`` in ``TASKGEN_RUN``, which is
         ``/run/taskgen``.
     :ivar group: the group whose members may use the socket, beside root; empty: nobody.
-    :ivar listen: address and port for TCP, in one; empty: no TCP. Whoever comes that way needs the
-        token.
+    :ivar listen: address and port for TCP, as in ``127.0.0.1:7323``; empty: no TCP. Whoever comes
+        that way needs the token.
     :ivar allow_all_addresses: whether ``listen`` may name ``0.0.0.0`` or ``::``, which is every
         network that this host is in.
     :ivar token_file: where the token is; none given: ``secrets/api-token`` in ``TASKGEN_STATE``. It
@@ -52,7 +52,7 @@ class ApiSettings:
 
     socket: Path | None = None
     group: str = "taskgen"
-    listen: str = "127.0.0.1:7323"
+    listen: str = ""
     allow_all_addresses: bool = False
     token_file: Path | None = None
     body_megabytes: float = 16.0

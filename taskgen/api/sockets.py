@@ -35,7 +35,7 @@ def unix_socket(path: Path, *, group: str = GROUP) -> socket.socket:
         _refuse_if_used(path)
         new.unlink(missing_ok=True)
         sock.bind(str(new))
-        new.chmod(0o660 if group and _give_to(new, group) else 0o600)
+        new.chmod(0o660 if group and _give_to(new, group, path) else 0o600)
         sock.listen(_BACKLOG)
         new.replace(path)
     except OSError as error:
@@ -93,14 +93,17 @@ def _refuse_if_used(path: Path) -> None:
     raise HostError(f"{path}: another daemon listens there", hint="taskgen status")
 
 
-def _give_to(path: Path, group: str) -> bool:
-    """Give a file to a group; whether that was possible."""
+def _give_to(path: Path, group: str, known_as: Path) -> bool:
+    """Give a file to a group; whether that was possible.
+
+    :param known_as: what messages call it.
+    """
     try:
         os.chown(path, -1, grp.getgrnam(group).gr_gid)
     except KeyError:
-        log.warning("there is no group %s: only root may use %s", group, path.name)
+        log.warning("there is no group %s: only root may use %s", group, known_as)
         return False
     except PermissionError:
-        log.warning("%s: cannot be given to the group %s", path, group)
+        log.warning("%s: cannot be given to the group %s", known_as, group)
         return False
     return True

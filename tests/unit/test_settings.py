@@ -99,8 +99,9 @@ def test_a_bad_variable_is_named(name, value, message):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ("127.0.0.1", 7323)),
+        ("", None),
         ('listen = ""', None),
+        ('listen = "127.0.0.1:7323"', ("127.0.0.1", 7323)),
         ('listen = "[::1]:80"', ("::1", 80)),
         ('listen = "0.0.0.0:80"\nallow_all_addresses = true', ("0.0.0.0", 80)),
     ],
