@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from taskgen.api.metrics import Metrics
 
 #: Streams last as long as somebody listens: how long says nothing.
-_STREAMS = ("/v1/events", "/v1/results")
+_STREAMS = ("stream_events", "export_results")
 
 
 class Meter:
@@ -35,8 +35,8 @@ class Meter:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = getattr(scope.get("route"), "path", "none")  # not the path: that has no bound
-            method = scope["method"] if route != "none" else "any"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-            if route not in _STREAMS:
+            # The path itself would not do: strangers can ask for any number of paths.
+            operation = getattr(scope.get("route"), "name", "none")
+            self._metrics.requests.labels(operation, str(status)).inc()
+            if operation not in _STREAMS:
                 self._metrics.request_s.observe(time.perf_counter() - began)

@@ -7,6 +7,7 @@ import grp
 import logging
 import os
 import socket
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def tcp_socket(host: str, port: int) -> socket.socket:
 
 
 def _refuse_if_used(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise HostError(f"{path}: is no socket", hint="set api.socket to another path")
+    except FileNotFoundError:
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2.0)
         try:
