@@ -13,8 +13,10 @@ import pytest
 from benchmarks import __main__ as runner
 from benchmarks.ready import Readiness
 from benchmarks.tools.bare import qemu_command
-from benchmarks.tools.cpu import cpu_s
-from benchmarks.tools.table import Line, compare, print_table, read_json, write_json
+from benchmarks.tools.cpu import cpu_s, waited_s
+from benchmarks.tools.http import Requests, bare_server
+from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.table import Line, compare, print_table, read_json, within, write_json
 from taskgen import assets
 from taskgen.engine import Engine
 from taskgen.host.qemu_command import Accelerator, Launch, command
@@ -29,6 +31,12 @@ def test_a_line_compares_medians_and_says_how_far_the_rounds_lie_apart():
     assert (line.floor, line.ours, line.ratio) == (2.0, 2.1, pytest.approx(1.05))
     assert line.spread == "1 to 9 | 2 to 2.2"
     assert not line.missed
+
+
+def test_a_line_with_a_limit_is_missed_above_it():
+    met, missed = (within("memory", 80.0, [value], unit="MB") for value in (79.0, 81.0))
+    assert (met.floor, met.ours, met.spread) == (80.0, 79.0, "limit | 79 to 79")
+    assert (met.missed, missed.missed) == (False, True)
 
 
 def test_what_is_kept_has_exactly_the_keys_of_every_script(tmp_path):
@@ -107,6 +115,29 @@ def test_cpu_time_of_a_process_counts_all_that_it_did():
         pass
     with pytest.raises(ProcessLookupError):
         cpu_s(child.pid)
+
+
+def test_memory_of_a_process_grows_with_what_it_holds():
+    before = pss_mb(os.getpid())
+    held = bytearray(os.urandom(1000)) * 50_000
+    assert pss_mb(os.getpid()) - before == pytest.approx(len(held) / 1e6, rel=0.2)
+
+
+def test_what_a_process_waited_for_a_core_is_known():
+    before = waited_s(os.getpid())
+    time.sleep(0.01)
+    assert 0 <= before <= waited_s(os.getpid())
+
+
+def test_the_bare_server_answers_with_as_many_bytes_as_ours(tmp_path):
+    with bare_server(tmp_path / "bare.sock", 700):
+        requests = Requests(tmp_path / "bare.sock", "/")
+        for _ in range(2):  # on one connection
+            took_s, body = requests.get()
+            assert took_s > 0
+            assert len(body) == 700
+            assert set(json.loads(body)) == {"text"}
+        requests.close()
 
 
 @pytest.mark.parametrize("option", ["-accel", "-machine", "-m", "-smp", "-append", "-device"])
