@@ -11,7 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from taskgen.client import AsyncClient
+from taskgen.client.stream import Position
+from taskgen.errors import DaemonUnreachableError
 from taskgen.resources import EventKind, StreamEvent
+
+#: Seconds between two tries to reach a daemon that is being started.
+RETRY_S = 0.02
 
 
 class Watch:
@@ -75,8 +80,17 @@ class Watch:
                 self._news.notify_all()
 
     async def _listen(self) -> None:
+        # Not by the client's own way to come back: it waits longer each time that nobody is there.
+        position = Position()
         async with AsyncClient(socket=self._socket) as client:
-            async for event in client.events():
-                with self._news:
-                    self.told.append((time.monotonic(), event))
-                    self._news.notify_all()
+            while True:
+                with suppress(DaemonUnreachableError):
+                    async with client.listen(position) as events:
+                        async for event in events:
+                            self._tell(event)
+                await asyncio.sleep(RETRY_S)
+
+    def _tell(self, event: StreamEvent) -> None:
+        with self._news:
+            self.told.append((time.monotonic(), event))
+            self._news.notify_all()

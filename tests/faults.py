@@ -99,7 +99,8 @@ class Scene:
             for entry in self.daemon.entries[logged:]
             if fault.words in entry["message"]
         ]
-        return Suffered(noticed_s, recovered_s, warnings[0] if warnings else "")
+        said = warnings[0].replace(str(self.daemon.run), "/run/taskgen") if warnings else ""
+        return Suffered(noticed_s, recovered_s, said)
 
     def _recovered(self, since: float, *, restarted: bool) -> float:
         """The moment at which all machines serve, and nothing is wrong any more."""

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from taskgen.errors import HostError
@@ -195,12 +196,19 @@ class DhcpServer:
             )
 
     def _report(self, what: Exit | HostError) -> None:
-        text = str(what) if isinstance(what, HostError) else f"dnsmasq: {what}"
+        text = str(what) if isinstance(what, HostError) else f"dnsmasq: {without_news(what)}"
         self._problems.report(
             PROBLEM,
             f"{text}; it is started again",
             hint="machines that have an address work on, new ones get none meanwhile",
         )
+
+
+def without_news(end: Exit) -> Exit:
+    """How it ended, without what it wrote of leases before: that says nothing of the reason."""
+    lines = end.output.splitlines()
+    kept = [line for line in lines if not line.startswith("dnsmasq-dhcp[")]
+    return replace(end, output="\n".join(kept))
 
 
 async def _ready(process: Process, pid_file: Path, written: asyncio.Event) -> None:
