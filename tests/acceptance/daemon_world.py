@@ -12,8 +12,8 @@ import subprocess
 import tempfile
 import termios
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,21 @@ import pytest
 from command import PATIENCE_S, TASKGEN, Result, environment, taskgen
 from world import nothing_left
 
-from taskgen.client import AsyncClient
+from taskgen.client import AsyncClient, Client
 from taskgen.client.stream import Position
+from taskgen.resources import Job
 
-__all__ = ["Daemon", "Terminal", "asked", "daemon", "done", "no_leftovers", "until"]
+__all__ = [
+    "Daemon",
+    "Terminal",
+    "asked",
+    "daemon",
+    "done",
+    "job_now",
+    "machines_now",
+    "no_leftovers",
+    "until",
+]
 
 
 class Daemon:
@@ -44,7 +55,11 @@ class Daemon:
             [TASKGEN, "daemon"],
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(TASKGEN_STATE=str(self.state), TASKGEN_FLEET__MAX_MACHINES="1"),
+            env=environment(
+                TASKGEN_STATE=str(self.state),
+                TASKGEN_FLEET__MAX_MACHINES="1",
+                TASKGEN_RUN__SLACK_S="2",  # how long a run that hangs is waited for
+            ),
             start_new_session=True,
         )
         ready = threading.Event()
@@ -118,6 +133,18 @@ def until(reached: Callable[[], object]) -> None:
     asyncio.run(look())
 
 
+def job_now(job_id: str) -> Job:
+    """A job as it is now, without the time that a command takes to be loaded."""
+    with Client() as client:
+        return client.job(job_id)
+
+
+def machines_now(state: str | None = None) -> list[str]:
+    """The names of the machines, or of those in one state."""
+    with Client() as client:
+        return [each.name for each in client.machines() if state in (None, each.state)]
+
+
 class Terminal:
     """A command on a terminal of its own, with somebody who types."""
 
@@ -141,13 +168,18 @@ class Terminal:
         return termios.tcgetattr(self._its)
 
     @classmethod
+    def running(cls, *words: str) -> AbstractContextManager[Terminal]:
+        """As :meth:`of`, for a command of ours."""
+        return cls.of([TASKGEN, *words])
+
+    @classmethod
     @contextmanager
-    def running(cls, *words: str) -> Iterator[Terminal]:
+    def of(cls, command: Sequence[str | Path]) -> Iterator[Terminal]:
         """Start it; killed at the end, and after :data:`PATIENCE_S`, if it is still there."""
         mine, its = pty.openpty()
         variables = {**environment(), "TERM": "xterm"}
         with subprocess.Popen(
-            [TASKGEN, *words],
+            command,
             stdin=its,
             stdout=its,
             stderr=its,

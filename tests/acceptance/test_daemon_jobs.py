@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from command import started, taskgen
-from daemon_world import Terminal, asked, daemon, done, no_leftovers, until
+from daemon_world import Terminal, asked, daemon, done, job_now, no_leftovers, until
 
 from taskgen.resources import Job, Run
 
@@ -85,7 +85,7 @@ def test_results_are_exported_whole_or_not_at_all(demo, tmp_path):
 def test_watching_may_be_left_while_the_job_goes_on():
     job = done("job", "add", *MANY, "-q").out.strip()
     with started("job", "watch", job) as watch:
-        until(lambda: asked("job", "show", job)["counts"]["done"])
+        until(lambda: job_now(job).counts.done)
         watch.signal(signal.SIGINT)
         end = watch.end()
     assert end.status == 130
