@@ -18,7 +18,7 @@ class Resource(BaseModel):
 class Request(BaseModel):
     """What the server is asked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Page(Resource, Generic[T]):

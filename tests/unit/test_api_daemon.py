@@ -67,7 +67,7 @@ def test_machines_cannot_be_wished_where_none_are_launched(tmp_path, monkeypatch
             assert (await api.get("leases")) == {"items": [], "next": None}
             refused = await api.client.patch("/v1/fleet", json={"max_machines": 3})
             assert refused.status_code == 409
-            for wrong in ({"max_machines": 0}, {"max_machines": 10**7}, {"paused": 3}, {"x": 1}):
+            for wrong in ({"max_machines": 0}, {"max_machines": 10**7}, {"paused": 0.0}, {"x": 1}):
                 assert (await api.client.patch("/v1/fleet", json=wrong)).status_code == 422
 
     asyncio.run(main())
