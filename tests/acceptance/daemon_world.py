@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -152,10 +153,16 @@ class Terminal:
         self.process = process
         self.shown = ""
         self._mine, self._its = mine, its
+        self._end = os.pidfd_open(process.pid)
 
     def wait_for(self, text: str) -> None:
-        """Read until ``text`` is shown."""
+        """Read until ``text`` is shown.
+
+        :raises AssertionError: if the command ends without having shown it.
+        """
         while text not in self.shown:
+            ready, _, _ = select.select([self._mine, self._end], [], [])
+            assert self._mine in ready, f"ended without saying {text!r}: {self.shown}"
             piece = os.read(self._mine, 65536)
             self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", piece.decode(errors="replace"))
 
@@ -188,10 +195,12 @@ class Terminal:
         ) as process:
             patience = threading.Timer(PATIENCE_S, process.kill)
             patience.start()
+            terminal = cls(process, mine, its)
             try:
-                yield cls(process, mine, its)
+                yield terminal
             finally:
                 patience.cancel()
                 process.kill()
+                os.close(terminal._end)
                 os.close(its)
                 os.close(mine)
