@@ -5,6 +5,7 @@
     TaskgenError
      ├── SetupError                    found before anything was created; exit status 2
      │    ├── ConfigError              configuration, profile or network file
+     │    │    └── NoMachinesError     no machines are launched here
      │    ├── TaskSetError             a task or a task-set
      │    ├── BinaryError              a task binary is missing or does not fit the target
      │    │    └── UploadMissingError  one that was uploaded is not there (any more)
@@ -62,6 +63,10 @@ class SetupError(TaskgenError):
 
 class ConfigError(SetupError):
     """A configuration, profile or network file cannot be used."""
+
+
+class NoMachinesError(ConfigError):
+    """No machines are launched here: only hosts are driven."""
 
 
 class TaskSetError(SetupError):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from taskgen.errors import ConfigError
+from taskgen.errors import NoMachinesError
 from taskgen.host.waiting import in_thread
 from taskgen.pool import Pool
 from taskgen.queue import JobQueue
@@ -40,11 +40,11 @@ class WishedFleet:
 
         :param max_machines: launch so many machines at most. More than fit is kept as a wish.
         :param paused: begin no run, and launch no machine, until it is set to false again.
-        :raises ConfigError: if no machines are launched here.
+        :raises NoMachinesError: if no machines are launched here.
         :raises HostError: if it cannot be kept; nothing was changed then.
         """
         if max_machines is not None and self._machines is None:
-            raise ConfigError("no machines are launched here, only hosts are driven")
+            raise NoMachinesError("no machines are launched here, only hosts are driven")
         async with self._one_by_one:
             wishes = self.wishes
             if max_machines is not None:

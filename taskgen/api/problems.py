@@ -17,6 +17,7 @@ from taskgen.errors import (
     HostError,
     LocalProtocolError,
     MachineError,
+    NoMachinesError,
     QueueError,
     SessionError,
     SetupError,
@@ -38,6 +39,7 @@ STATUSES: Sequence[tuple[type[TaskgenError], int]] = (
     (UnknownRunError, 404),
     (UnknownMachineError, 404),
     (StateError, 409),
+    (NoMachinesError, 409),
     (HostError, 503),  # not the request is to blame
     (SetupError, 422),
     (LocalProtocolError, 422),  # a value that cannot go on the wire
