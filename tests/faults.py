@@ -66,9 +66,9 @@ class Scene:
 
     def add(self, runs: int, **keys) -> Job:
         """Add a job of so many variants."""
-        tasks = [{"pkg": "hey", "period": RUN_MS, "priority": 10, "offset": list(range(100))}]
+        tasks = [{"pkg": "hey", "period": RUN_MS, "priority": list(range(1, 51))}]
         return self.daemon.client.add_job(
-            TaskSet(tasks), limit=runs, repeat=-(-runs // 100), tries=3, **keys
+            TaskSet(tasks), limit=runs, repeat=-(-runs // 50), tries=3, **keys
         )
 
     def victim(self, job: Job) -> Machine:

@@ -17,7 +17,7 @@ RETRY_S = 0.01
 
 def launched(daemon: DaemonProcess, number: int) -> None:
     """Have so many machines launched; they are idle when this returns."""
-    task = {"pkg": "hey", "period": 200, "priority": 10, "offset": list(range(100))}
+    task = {"pkg": "hey", "period": 200, "priority": list(range(1, 51))}
     job = daemon.client.add_job(TaskSet([task]), repeat=1000)
     serving(daemon, number)
     daemon.client.pause_job(job.id)  # to cancel it at once would end what is being uploaded
