@@ -112,8 +112,7 @@ def _daemon(folder: Path, boards: int, run_ms: int = 0) -> Iterator[DaemonProces
 
 
 def _add(daemon: DaemonProcess, runs: int, run_ms: int) -> Job:
-    period = run_ms or 10
-    tasks = [{"pkg": "hey", "period": period, "priority": list(range(1, 51))}]
+    tasks = [{"pkg": "hey", "period": run_ms or 10, "priority": list(range(1, 51))}]
     return daemon.client.add_job(
         TaskSet(tasks), repeat=-(-runs // 50), limit=runs, name="benchmark"
     )
