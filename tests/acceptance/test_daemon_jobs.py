@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from command import started, taskgen
-from daemon_world import Terminal, asked, daemon, done, job_now, no_leftovers, until
+from daemon_world import Terminal, asked, daemon, done, no_leftovers
 
 from taskgen.resources import Job, Run
 
@@ -84,12 +84,11 @@ def test_results_are_exported_whole_or_not_at_all(demo, tmp_path):
 
 def test_watching_may_be_left_while_the_job_goes_on():
     job = done("job", "add", *MANY, "-q").out.strip()
-    with started("job", "watch", job) as watch:
-        until(lambda: job_now(job).counts.done)
-        watch.signal(signal.SIGINT)
-        end = watch.end()
-    assert end.status == 130
-    assert f"job {job} goes on (taskgen job watch {job}" in end.err
+    with Terminal.running("job", "watch", job) as terminal:
+        terminal.wait_for("1 running, 0 failed")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.wait_for(f"job {job} goes on (taskgen job watch {job}")
+        assert terminal.process.wait() == 130
     assert asked("job", "show", job)["state"] == "running"
     with started("job", "watch", job) as watch:
         assert done("job", "cancel", job).out == f"{job} cancelled\n"
@@ -191,9 +190,9 @@ class TestRun:
         assert found == {"20": 3, "40": 3}
 
     def test_a_fleet_of_ones_own_is_made_where_it_is_wanted_or_needed(self):
-        before = asked("job", "ls")
+        before = done("job", "ls", "-q").out
         own = done("run", "hey.Hey1TaskSet", "--machines", "1", "--embedded")
         assert "1 of 1 variants have a result" in own.err
         special = done("run", "hey.Hey1TaskSet", "--machines", "1", "--memory", "192")
         assert "--memory cannot be had of the daemon: launching machines of its own" in special.err
-        assert asked("job", "ls") == before
+        assert done("job", "ls", "-q").out == before
