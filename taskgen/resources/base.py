@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 T = TypeVar("T")
 
@@ -19,6 +19,12 @@ class Request(BaseModel):
     """What the server is asked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        """In JSON ``5.0`` is an integer; ``"5"`` and ``true`` are none."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Page(Resource, Generic[T]):

@@ -40,7 +40,7 @@ def test_settings_say_what_a_request_leaves_open(tmp_path, monkeypatch):
                 1.5,
                 10,
             )
-            job = await api.add(tries=7, duration_s=2.5, admission_control={"a": {"b": 1}})
+            job = await api.add(tries=7.0, duration_s=2.5, admission_control={"a": {"b": 1}})
             assert (job["tries"], job["session"]["duration_s"]) == (7, 2.5)
             assert job["session"]["admission_control"] == {"a": {"b": 1}}
 
