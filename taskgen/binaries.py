@@ -56,7 +56,8 @@ class Binary:
 class Binaries:
     """The places where task binaries lie, for one architecture.
 
-    :param directories: searched in this order.
+    :param directories: searched in this order, after what was uploaded for a job: the user's own
+        before the profile's, because whoever names theirs means it.
     :param architecture: a key of :data:`ARCHITECTURES`.
     :param store: of those that were uploaded; ``None``: nothing can be.
     """
@@ -108,15 +109,21 @@ class Binaries:
     def check(self, names: Iterable[str], own: Mapping[str, str] = NOTHING) -> None:
         """Whether all binaries of a job are there, before it is added.
 
-        Those that were uploaded are then kept for a while without it.
+        Those that were uploaded are then kept for a while without it. Where one goes before another
+        of its name, that is logged.
 
         Parameters and errors as :meth:`of`.
         """
         for name in names:
+            files = [directory / name for directory in self.directories]
             if name in own:
                 self._store(name, own[name]).keep(own[name], self.architecture)
+                for hidden in _others(files, own[name]):
+                    log.info("task binary %s: uploaded %s goes before %s", name, own[name], hidden)
             else:
-                self.get(name)
+                found = self.get(name)
+                for hidden in _others(files[files.index(found.path) + 1 :], found.sha256):
+                    log.warning("task binary %s: %s goes before %s", name, found.path, hidden)
 
     def uploaded(self, pkg: str, sha256: str) -> Binary:
         """The binary that was uploaded under a hash, for tasks with that ``pkg``.
@@ -167,6 +174,19 @@ class Binaries:
             raise BinaryError(f"{path}: cannot be read: {error.strerror}") from error
         check_elf(content, self.architecture, source=str(path))
         return Binary(pkg, content, hashlib.sha256(content).hexdigest(), path)
+
+
+def _others(files: Iterable[Path], sha256: str) -> list[Path]:
+    """Those that are there, and have other content."""
+    return [path for path in files if path.is_file() and _sha256(path) != sha256]
+
+
+def _sha256(path: Path) -> str:
+    """Of what is in a file now; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 #: What tells one version of a file from another: inode, size, and time of the last change in ns.

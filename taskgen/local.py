@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 class FleetPlan:
     """What a fleet is to be; nothing of it exists yet.
 
-    :ivar binaries: the user's directories of task binaries, searched after the profile's.
+    :ivar binaries: the user's directories of task binaries, searched before the profile's.
     :ivar store: of the task binaries that were uploaded; ``None``: none can be.
     :ivar icount: virtual time, where the profile offers it.
     :ivar kind: whose it is; what a dead daemon left of a fleet of the same name is adopted.
@@ -67,7 +67,7 @@ class FleetPlan:
     def task_binaries(self) -> Binaries:
         """Where the task binaries of this fleet's machines are found."""
         own = (self.profile.binaries,) if self.profile.binaries else ()
-        return Binaries((*own, *self.binaries), self.profile.architecture, self.store)
+        return Binaries((*self.binaries, *own), self.profile.architecture, self.store)
 
     def network(self) -> Network:
         """The network's description.

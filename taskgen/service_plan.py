@@ -25,7 +25,7 @@ class Plan:
     :ivar machines: what it launches on this host; ``None``: nothing.
     :ivar hosts: where it looks for boards; ``None``: nowhere.
     :ivar host_profile: what those are; decides which binaries fit them.
-    :ivar binaries: the user's directories of task binaries.
+    :ivar binaries: the user's directories of task binaries, searched before the profile's.
     :ivar store: of the task binaries that were uploaded for boards; machines have theirs in
         ``machines``.
     :ivar queue: file of the queue; ``None``: it ends with the process.
@@ -57,7 +57,7 @@ class Plan:
         own = (profile.binaries,) if profile.binaries else ()
         return BoardKind(
             profile=profile,
-            binaries=Binaries((*own, *self.binaries), profile.architecture, self.store),
+            binaries=Binaries((*self.binaries, *own), profile.architecture, self.store),
             settings=self.settings.hosts,
             reset=self.settings.run.reset,
         )

@@ -230,8 +230,6 @@ def _embedded(
     machines: int,
 ) -> End:
     """Run it, after all has been checked that can be before anything is started."""
-    task_binaries = plan.task_binaries()
-    for name in sorted(tasks.binaries()):
-        task_binaries.get(name)
+    plan.task_binaries().check(sorted(tasks.binaries()))
     spec = replace(request, profile=plan.profile.name).spec(plan.settings.run)
     return asyncio.run(EmbeddedJob(plan, spec, handlers, machines).execute())

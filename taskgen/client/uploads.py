@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def digest(content: bytes) -> str:
@@ -16,4 +19,7 @@ def found(names: Iterable[str], directories: Iterable[Path]) -> Mapping[str, Pat
     """The files called as ``names`` say, each in the first directory that has it."""
     places = tuple(directories)
     candidates = ((name, place / name) for name in sorted(set(names)) for place in reversed(places))
-    return {name: path for name, path in candidates if path.is_file()}
+    files = {name: path for name, path in candidates if path.is_file()}
+    for name, path in files.items():
+        log.info("task binary %s: %s goes before the daemon's", name, path)
+    return files

@@ -1,12 +1,18 @@
 """A task binary is found in its order and must fit the target."""
 
 import asyncio
+import hashlib
 import struct
+from dataclasses import replace
 
 import pytest
 
 from taskgen.binaries import Binaries, user_directories
+from taskgen.binary_store import BinaryStore
 from taskgen.errors import BinaryError
+from taskgen.local import FleetPlan
+from taskgen.profiles import load_profile
+from taskgen.service_plan import Plan
 
 
 def elf(machine=62, bits=2, order=1):
@@ -20,12 +26,48 @@ def directory(path, **files):
     return path
 
 
-def test_the_profile_goes_before_the_user(tmp_path):
-    first = directory(tmp_path / "profile", hey=elf())
-    second = directory(tmp_path / "mine", hey=b"rubbish", own=elf())
-    binaries = Binaries([first, second], "x86_64")
-    assert binaries.get("hey").path == first / "hey"
-    assert binaries.get("own").path == second / "own"
+@pytest.fixture
+def kind(tmp_path):
+    """A profile with binaries of its own."""
+    directory(tmp_path / "profile", hey=elf(), pi=elf(), own=b"rubbish")
+    return replace(load_profile("linux-x86_64"), binaries=tmp_path / "profile")
+
+
+def plans(kind, mine):
+    """What decides on the order: for machines, and for boards."""
+    yield FleetPlan(profile=kind, binaries=(mine,)).task_binaries()
+    yield Plan(host_profile=kind, binaries=(mine,)).board_kind().binaries
+
+
+def test_the_user_goes_before_the_profile(tmp_path, kind):
+    mine = directory(tmp_path / "mine", hey=elf() + b"mine", own=elf())
+    for binaries in plans(kind, mine):
+        assert binaries.get("hey").path == mine / "hey"
+        assert binaries.get("own").path == mine / "own"
+        assert binaries.get("pi").path == kind.binaries / "pi"
+
+
+def test_what_goes_before_another_of_its_name_is_told_before_the_job_runs(tmp_path, kind, caplog):
+    mine = directory(tmp_path / "mine", hey=elf() + b"mine", pi=elf())
+    for binaries in plans(kind, mine):
+        caplog.clear()
+        binaries.check(["hey", "pi"])
+        assert caplog.messages == [f"task binary hey: {mine}/hey goes before {kind.binaries}/hey"]
+
+
+def test_what_was_uploaded_goes_before_all_others_and_that_is_logged(tmp_path, kind, caplog):
+    caplog.set_level("INFO")
+    store = BinaryStore(tmp_path / "store")
+    content = elf() + b"uploaded"
+    sha256 = hashlib.sha256(content).hexdigest()
+    store.put(sha256, content, "x86_64")
+    binaries = FleetPlan(profile=kind, store=store).task_binaries()
+    binaries.check(["hey", "pi"], {"hey": sha256})
+    assert caplog.messages == [
+        f"task binary hey: uploaded {sha256} goes before {kind.binaries}/hey"
+    ]
+    found = binaries.of([{"pkg": "hey"}, {"pkg": "pi"}], {"hey": sha256})
+    assert [each.content for each in found] == [content, elf()]
 
 
 def test_each_binary_of_a_variant_is_listed_once(tmp_path):

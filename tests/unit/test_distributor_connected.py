@@ -61,6 +61,10 @@ def test_own_binaries_are_uploaded_and_run(connecting, socket, tmp_path):
             job = distributor.add_job(tasks(1, pkg="mine"))
             assert job.wait(PATIENCE_S).counts.done == 1
         assert fakes[0].binaries["mine"] == elf(b"of my own")
+        (own / "hey").write_bytes(elf(b"instead of the daemon's"))
+        with Distributor.connect(socket, binaries=own) as distributor:
+            distributor.add_job(tasks(1)).wait(PATIENCE_S)
+        assert fakes[0].binaries["hey"] == elf(b"instead of the daemon's")
         with (
             Distributor.connect(socket) as distributor,
             pytest.raises(BinaryError, match="mine"),
