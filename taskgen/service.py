@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -265,8 +264,8 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
         on_stall = partial(_stalled, problems) if plan.lasting else None
         queue = await stack.enter_async_context(JobQueue.open(plan.queue, on_stall=on_stall))
         queue.paused = plan.wishes.paused
-        if plan.settings.results.days:
-            await queue.prune(time.time() - plan.settings.results.days * 86_400)
+        if not plan.lasting:  # a daemon looks again and again, and begins at once
+            await queue.prune_by(plan.settings.results)
         engine = Engine(queue, Audience(), idle_s=plan.settings.fleet.idle_timeout_s)
         stack.push_async_callback(_close, engine)
         machines = (

@@ -158,19 +158,23 @@ class HostSettings:
 
 @dataclass(frozen=True)
 class ResultSettings:
-    """``[results]``: what is kept in a database of results. 0: no bound.
+    """``[results]``: what is kept in a database of results, and in the daemon's queue. 0: no bound.
 
-    :ivar days: runs that were recorded within so many days. The daemon forgets jobs that ended
-        earlier, with all that came of them; it looks once an hour.
-    :ivar runs: so many runs.
+    The daemon looks at it when it starts, and once an hour. It forgets jobs as a whole, with all
+    that came of them, those that ended first before others, and none that has not ended.
+
+    :ivar days: runs that were recorded within so many days; of the daemon's, jobs that ended within
+        them.
+    :ivar runs: so many runs; of the daemon's, attempts that failed and runs of jobs that have not
+        ended count too. A job with more of them is forgotten once it has ended.
     :ivar megabytes: so many that the database is not larger than this (10**6 bytes).
     """
 
     __pydantic_config__ = STRICT
 
     days: float = live(0.0)
-    runs: int = 0
-    megabytes: float = 0.0
+    runs: int = live(0)
+    megabytes: float = live(0.0)
 
     def __post_init__(self) -> None:
         for key in ("days", "runs", "megabytes"):

@@ -66,7 +66,7 @@ def _section(name: str, cls: Any) -> Iterator[str]:
     about, meanings = _documented(cls)
     yield f"## [{name}]\n"
     if about:
-        yield f"{about[0].upper()}{about[1:]}\n"
+        yield f"{textwrap.fill(_sentence(about), 100)}\n"
     hints = get_type_hints(cls)
     for each in fields(cls):
         yield f"### {name}.{each.name}\n"

@@ -54,7 +54,7 @@ class DiskWatch:
                 self._problems.report(
                     "disk",
                     f"{self._path}: the disk is nearly full: {short}",
-                    hint="make room, or set results.days to forget old jobs",
+                    hint="make room, or set results.days or results.megabytes to forget old jobs",
                 )
             else:
                 self._problems.clear("disk")

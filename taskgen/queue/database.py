@@ -151,6 +151,15 @@ class Database:
         """Whether jobs were deleted of which something is still there."""
         return self._connection.execute(statements()["forgotten"]).fetchone() is not None
 
+    @property
+    def bytes_used(self) -> int:
+        """Its size, without room that is free, and without what the log beside it holds."""
+        pages, free, size = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
     def read(self, name: str, parameters: Parameters = ()) -> list[Row]:
         """All rows that a statement gives."""
         return rows_of(self._connection, name, parameters)

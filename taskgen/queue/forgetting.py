@@ -60,26 +60,56 @@ class Forgetting(Listening):
         :param ended_before: seconds since the epoch.
         :returns: how many they are.
         """
-        self._committer.check_room()
-        async with self._retrying:
-            await self._committer.flush()
-            rows = await self._reader.rows("ended_before", (ended_before,))
-            if rows:
-                await self._forget({row["number"]: row["id"] for row in rows})
-        if rows:
-            log.info("forgot %d jobs that ended long ago", len(rows))
-        if rows or self._left_over:
-            self._begin_sweeping()
-        return len(rows)
+        return await self._forget_those("ended_before", ended_before)
 
     async def prune_by(self, kept: ResultSettings) -> int:
         """Forget what the settings do not want kept; as good as nothing if that is nothing.
 
+        A job goes as a whole, those that ended first before others, and none that has not ended.
+
         :returns: how many jobs were forgotten.
         """
-        if not kept.days:
-            return 0
-        return await self.prune(self._clock() - kept.days * _DAY_S)
+        forgotten = 0
+        if kept.days:
+            forgotten += await self.prune(self._clock() - kept.days * _DAY_S)
+        if kept.runs:
+            forgotten += await self._forget_those("ended_beyond", kept.runs)
+        if kept.megabytes:
+            forgotten += await self._shrink(kept.megabytes * 1e6)
+        if forgotten:
+            log.info("forgot %d jobs that ended, as [results] says", forgotten)
+        return forgotten
+
+    async def _shrink(self, most_bytes: float) -> int:
+        """Forget jobs until the database is not larger.
+
+        What a job takes is known when it is gone: so one goes after the other.
+        """
+        forgotten = 0
+        self._begin_sweeping()  # what was forgotten before need not be looked for elsewhere
+        await self.swept()
+        while not self._left_over and await self._size() > most_bytes:
+            if not await self._forget_those("ended_first"):
+                break
+            forgotten += 1
+            await self.swept()
+        return forgotten
+
+    async def _size(self) -> int:
+        """Bytes of the database, without room that is free."""
+        return await self._committer.alone(lambda database: database.bytes_used)
+
+    async def _forget_those(self, statement: str, *parameters: float) -> int:
+        """Forget the jobs that a statement gives, which have ended; how many they are."""
+        self._committer.check_room()
+        async with self._retrying:
+            await self._committer.flush()
+            rows = await self._reader.rows(statement, parameters)
+            if rows:
+                await self._forget({row["number"]: row["id"] for row in rows})
+        if rows or self._left_over:
+            self._begin_sweeping()
+        return len(rows)
 
     async def swept(self) -> None:
         """Wait until all that was forgotten has given its space back."""

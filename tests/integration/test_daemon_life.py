@@ -206,6 +206,29 @@ def test_settings_are_read_again_and_a_bad_file_changes_nothing(state, settings)
         assert running.stop() == 0
 
 
+def test_what_the_settings_do_not_want_kept_is_forgotten_also_when_they_change(state, settings):
+    text = settings.read_text()
+
+    def test(board):
+        old, young = (queue_job(state, sweep(3), name=name) for name in ("old", "young"))
+        with daemon(settings) as running, Client() as client:
+            running.wait_for(f"job {old} is done")
+            running.wait_for(f"job {young} is done")
+            settings.write_text(f"{text}[results]\nruns = 5\n")
+            running.signal(signal.SIGHUP)
+            assert running.wait_for("holds from now on")["message"].endswith(": results.runs")
+            running.wait_for("forgot 1 jobs")
+            assert [each.name for each in client.jobs()] == ["young"]
+            assert running.stop() == 0
+        settings.write_text(f"{text}[results]\nmegabytes = 0.001\n")
+        with daemon(settings) as running, Client() as client:
+            running.wait_for("forgot 1 jobs")
+            assert list(client.jobs()) == []
+            assert running.stop() == 0
+
+    with_boards(test)
+
+
 def test_a_pause_outlives_the_daemon_whatever_its_end(state, settings):
     def test(board):
         with daemon(settings) as running, Client() as client:

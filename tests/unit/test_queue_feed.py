@@ -426,6 +426,104 @@ def test_the_settings_say_what_is_forgotten(path):
     with_queue(path, work, clock=lambda: now)
 
 
+def names(jobs):
+    return [job.name for job in jobs]
+
+
+def test_the_settings_say_how_many_runs_are_kept(path):
+    """Whole jobs go, in the order in which they ended; open ones stay, but their runs count."""
+    now = 0.0
+
+    async def work(queue):
+        nonlocal now
+        late = await queue.add(JobSpec(sweep(2), name="late", priority=-1))
+        for name in ("a", "b", "c"):
+            now += 1
+            job_id = await queue.add(JobSpec(sweep(10), name=name, tries=1))
+            for _ in range(10):
+                run = await queue.claim(TARGET)
+                failure = FailureClass.TASK if run.variant.index == 0 else None
+                await queue.settle(ended(run, failure))
+            await queue.wait_job(job_id)
+        now += 1
+        await work_off(queue)
+        await queue.wait_job(late)
+        open_one = await queue.add(JobSpec(sweep(5), name="open"))
+        await queue.settle(ended(await queue.claim(TARGET)))
+        now += 1
+        before = [each.variant for each in (await everything(queue))[0]]
+        assert await queue.prune_by(ResultSettings(runs=len(before))) == 0
+        assert await queue.prune_by(ResultSettings(runs=len(before) - 1)) == 1
+        assert names(await queue.jobs()) == ["late", "b", "c", "open"]
+        assert await queue.prune_by(ResultSettings(runs=14)) == 1
+        assert names(await queue.jobs()) == ["late", "c", "open"]
+        assert await queue.prune_by(ResultSettings(runs=3)) == 1
+        assert names(await queue.jobs()) == ["late", "open"]
+        assert len((await everything(queue))[0]) == 3
+        assert await queue.prune_by(ResultSettings(runs=2)) == 1
+        assert names(await queue.jobs()) == ["open"]
+        assert await queue.prune_by(ResultSettings(runs=1)) == 0
+        await work_off(queue)
+        await queue.wait_job(open_one)
+        assert await queue.prune_by(ResultSettings(runs=4)) == 1
+
+    with_queue(path, work, clock=lambda: now)
+
+
+def test_the_settings_say_how_large_the_database_may_be(tmp_path):
+    """No job goes that need not; not even if all of them together are still too large."""
+    path = tmp_path / "queue"
+    many = (activation(),) * 50
+
+    async def filled(queue, name):
+        job_id = await queue.add(JobSpec(sweep(100), name=name))
+        while run := await queue.claim(TARGET):
+            await queue.settle(ended(run, activations=many))
+        await queue.wait_job(job_id)
+
+    async def work(queue):
+        await filled(queue, "a")
+        one = await queue._size()
+        for name in "bcd":
+            await filled(queue, name)
+        now = await queue._size()
+        assert now > 3 * one
+        assert await queue.prune_by(ResultSettings(megabytes=now / 1e6)) == 0
+        assert await queue.prune_by(ResultSettings(megabytes=2.5 * one / 1e6)) == 2
+        assert names(await queue.jobs()) == ["c", "d"]
+        open_one = await queue.add(JobSpec(sweep(1), name="open"))
+        assert await queue.prune_by(ResultSettings(megabytes=1e-6)) == 2
+        assert names(await queue.jobs()) == ["open"]
+        assert (await queue.job(open_one)).state is JobState.QUEUED
+        return one
+
+    one = with_queue(path, work)
+    assert path.stat().st_size < one
+
+
+def test_no_more_is_forgotten_while_its_space_cannot_be_given_back(tmp_path, monkeypatch):
+    """Else a disk that is full would cost all that there is."""
+    many = (activation(),) * 50
+
+    async def work(queue):
+        for name in "abc":
+            await queue.add(JobSpec(sweep(50), name=name))
+            while run := await queue.claim(TARGET):
+                await queue.settle(ended(run, activations=many))
+        await queue._committer.flush()
+
+        def full(rows):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(queue._committer._database, "sweep", full)
+        assert await queue.prune_by(ResultSettings(megabytes=1e-6)) == 0
+        monkeypatch.undo()
+        assert names(await queue.jobs()) == ["a", "b", "c"]
+        assert await queue.prune_by(ResultSettings(megabytes=1e-6)) == 3
+
+    with_queue(tmp_path / "queue", work)
+
+
 def test_a_number_is_not_taken_twice_whoever_writes(tmp_path):
     async def work(queue):
         await queue.add(JobSpec(sweep(1)))

@@ -245,6 +245,17 @@ GROUP BY one.key ORDER BY min(kept.id), min(one.id)
 -- name: ended_before
 SELECT number, id FROM jobs WHERE ended_at IS NOT NULL AND ended_at < ? ORDER BY number
 
+-- name: ended_first
+SELECT number, id FROM jobs WHERE ended_at IS NOT NULL ORDER BY ended_at, number LIMIT 1
+
+-- name: ended_beyond
+SELECT number, id FROM (
+    SELECT number, id, ended_at, sum(done + failed_attempts) OVER (
+        ORDER BY ended_at IS NULL DESC, ended_at DESC, number DESC
+    ) AS runs FROM jobs
+)
+WHERE ended_at IS NOT NULL AND runs > ? ORDER BY number
+
 -- name: forget
 INSERT OR IGNORE INTO forgotten (job)
 VALUES (?)
