@@ -10,6 +10,7 @@ from typing import Any
 from taskgen.errors import ProtocolError, SessionError, SessionTimeoutError
 from taskgen.events.model import Event
 from taskgen.events.tracker import RunTracker, time_limit_s
+from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.protocol import Binary, dict_to_xml
 from taskgen.session import Session
@@ -18,6 +19,9 @@ from taskgen.wire import BadFrame
 #: Seconds for the last words of activations that were stopped: they are pushed by another thread of
 #: the guest than the one that answers.
 LAST_WORDS_S = 1.0
+
+#: Seconds for an upload to be finished in spite of a cancellation.
+UPLOAD_GRACE_S = 3.0
 
 
 class Exchange:
@@ -54,10 +58,14 @@ class Exchange:
         self._began_s: float | None = None
 
     async def perform(self) -> Outcome:
-        """Carry the run out. Failures of session and guest are outcomes; cancellation passes."""
+        """Carry the run out. Failures of session and guest are outcomes; cancellation passes.
+
+        An upload is finished first, within :data:`UPLOAD_GRACE_S`, unless there is another
+        cancellation: a target that waits for binaries in vain is lost for others, and has to boot
+        again.
+        """
         try:
-            await self._session.prepare(self._run.variant.description(), self._binaries)
-            self.prepared = True
+            await self._prepare()
             if self._run.settings.admission_control is not None:
                 self._session.optimize(dict_to_xml(self._run.settings.admission_control))
             self._start()
@@ -84,6 +92,24 @@ class Exchange:
             duration_s=0.0 if self._began_s is None else time.monotonic() - self._began_s,
             provenance=self._provenance,
         )
+
+    async def _prepare(self) -> None:
+        preparing = self._session.prepare(self._run.variant.description(), self._binaries)
+        if not self._binaries:
+            await preparing
+            self.prepared = True
+            return
+        uploading = asyncio.create_task(preparing)
+        try:
+            await asyncio.wait([uploading])
+        except asyncio.CancelledError:
+            await asyncio.wait([uploading], timeout=UPLOAD_GRACE_S)
+            raise
+        finally:
+            if uploading.cancel():
+                await finish(asyncio.wait([uploading]))
+            self.prepared = not uploading.cancelled() and uploading.exception() is None
+        uploading.result()
 
     def _start(self) -> None:
         self._started_at, self._began_s = time.time(), time.monotonic()

@@ -55,7 +55,12 @@ class Loss:
             return await working
         finally:
             working.cancel()
-            await asyncio.wait([working])
+            try:
+                await asyncio.wait([working])
+            except asyncio.CancelledError:
+                working.cancel()  # it may take its time after the first one
+                await finish(asyncio.wait([working]))
+                raise
 
     async def close(self) -> None:
         """Watch no more."""

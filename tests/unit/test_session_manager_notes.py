@@ -13,7 +13,9 @@ from taskgen.interfaces import FailureClass
 from taskgen.protocol import Binary as Upload
 from taskgen.session import Session, tcp
 from taskgen.session_manager import Boot, Rules, SessionManager
-from taskgen.testing import FakeTaskloader
+from taskgen.task import Task
+from taskgen.taskset import TaskSet
+from taskgen.testing import FakeTaskloader, Faults
 
 
 @pytest.fixture
@@ -23,12 +25,12 @@ def binaries(tmp_path):
     return Binaries([tmp_path], "x86_64")
 
 
-def play(binaries, scene):
+def play(binaries, scene, **faults):
     """What is noted, each with the uploads that the guest had by then."""
     notes = []
 
     async def main():
-        async with FakeTaskloader(time_scale=0.01) as fake:
+        async with FakeTaskloader(time_scale=0.01, faults=Faults(**faults)) as fake:
 
             def note(boot):
                 sent = [m.name for m in fake.received if isinstance(m, Upload)]
@@ -101,3 +103,57 @@ def test_a_run_that_is_broken_off_has_the_outcome_of_what_there_was(binaries):
         assert (other.started_at, other.events) == (0, ())
 
     play(binaries, scene)
+
+
+def two_binaries():
+    tasks = [Task(pkg=pkg, period=1000, numberofjobs=2) for pkg in ("hey", "pi")]
+    return replace(one_run(), variant=TaskSet(tasks).variants()[0])
+
+
+async def cancelled(manager, turns, times=1):
+    """Cancel a run with two uploads after so many turns of the loop."""
+    running = asyncio.create_task(manager.execute(two_binaries(), lambda event: None))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for _ in range(times):
+        running.cancel()
+        await asyncio.sleep(0.01)
+    await asyncio.wait([running])
+    assert running.cancelled()
+
+
+@pytest.mark.parametrize("upload_bytes_per_s", [None, 1000.0])
+@pytest.mark.parametrize("turns", [1, 2, 3, 4, 5, 6, 8, 12])
+def test_an_upload_that_is_cancelled_is_finished_and_the_guest_stays(
+    binaries, upload_bytes_per_s, turns
+):
+    """It waits for what it was told of; to break that off would cost its connection, and a boot."""
+
+    async def scene(manager):
+        session = manager.session
+        await cancelled(manager, turns)
+        assert session.usable
+        outcome = await manager.execute(two_binaries(), lambda event: None)
+        assert outcome.failure is None
+        assert len(outcome.activations) == 4
+        assert manager.session is session
+        assert set(manager.boot.uploaded) == {"hey", "pi"}
+
+    notes = play(binaries, scene, upload_bytes_per_s=upload_bytes_per_s)
+    assert sorted(notes[-1][1]) == ["hey", "pi"]
+    assert not any(boot.unknown for boot, _ in notes)
+
+
+@pytest.mark.parametrize(("grace_s", "times"), [(0.05, 1), (60.0, 2)])
+def test_an_upload_that_takes_too_long_to_be_finished_is_broken_off(
+    binaries, monkeypatch, grace_s, times
+):
+    """As it is when somebody does not want to wait for that, and cancels again."""
+    monkeypatch.setattr("taskgen.exchange.UPLOAD_GRACE_S", grace_s)
+
+    async def scene(manager):
+        await cancelled(manager, 6, times)
+        assert not manager.session.usable
+        assert manager.boot.unsure == {"hey", "pi"}
+
+    play(binaries, scene, upload_bytes_per_s=0.1)
