@@ -255,7 +255,7 @@ def test_a_guest_without_a_network_is_told_with_how_far_it_got(profile, network)
 def test_a_run_that_is_cancelled_amid_the_first_upload_does_not_cost_the_machine(profile, network):
     async def main():
         async with booted(profile, network) as machine:
-            run = run_of(Task(pkg="hey", period=20, numberofjobs=2))
+            run = run_of(Task(pkg="hey", period=2000, numberofjobs=2))
             running = asyncio.create_task(machine.execute(run, lambda event: None))
             for _ in range(5):  # turns of the loop, in which it begins to talk to the guest
                 await asyncio.sleep(0)
