@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
+from taskgen.host.foreign_files import open_to_read
 from taskgen.host.inotify import Change, Inotify
 
 _ANSI = re.compile(
@@ -29,19 +31,17 @@ class Console:
         self.path = path
         self._inotify = inotify
 
-    @property
-    def silent(self) -> bool:
-        """Whether the guest has not written a single byte yet."""
-        return self.path.stat().st_size == 0
-
     def tail(self, lines: int = 20) -> str:
-        """The last lines, as plain text; empty if there are none, or no file any more."""
+        """The last lines of the last 64 KiB, as plain text; empty if there are none, or no file any
+        more."""
         try:
-            with self.path.open("rb") as file:
-                file.seek(max(0, self.path.stat().st_size - _WINDOW))
-                text = clean(file.read())
+            with open_to_read(self.path) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _WINDOW))
+                text = clean(file.read(_WINDOW))
         except FileNotFoundError:
             return ""
+        except OSError as error:  # whatever is there, the guest's last words are not
+            return f"(the console cannot be read: {error.strerror})"
         return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
     async def wait_for(self, pattern: str, timeout_s: float) -> bool:
@@ -54,7 +54,7 @@ class Console:
         window = b""
         with (
             self._inotify.watch(self.path, Change.MODIFY, changed.set),
-            self.path.open("rb") as file,
+            open_to_read(self.path) as file,
         ):
             try:
                 async with asyncio.timeout(timeout_s):

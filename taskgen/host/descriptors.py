@@ -38,10 +38,12 @@ class Descriptors:
         if len(os.fsencode(path)) > _SUN_PATH:
             raise HostError(f"{path}: too long for a Unix socket", hint="choose a shorter place")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            # The directory is the owner's: by the time that a name is used it may be a link. So the
+            # socket has its mode before it has its name, and no link is followed after that.
+            os.fchmod(sock.fileno(), 0o600)
             sock.bind(str(path))
-            path.chmod(0o600)
             if owner:
-                os.chown(path, owner.uid, owner.gid)
+                os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
             sock.listen(1)
             self.all.append(sock.detach())
         return self.all[-1]

@@ -7,7 +7,6 @@ import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from taskgen.errors import HostError
 from taskgen.host.process import Exit, running
@@ -29,7 +28,7 @@ async def output_of(argv: Sequence[str], *, timeout_s: float = 10.0) -> Output:
     """
     sink = os.memfd_create("output")
     try:
-        async with running(argv[0], argv, output=Path(f"/proc/self/fd/{sink}")) as process:
+        async with running(argv[0], argv, output=sink) as process:
             try:
                 async with asyncio.timeout(timeout_s):
                     ended = await process.wait()

@@ -23,6 +23,7 @@ from pathlib import Path
 from taskgen.errors import HostError, MissingToolError
 from taskgen.host.accounts import Account
 from taskgen.host.command_lines import Found, Wanted, find
+from taskgen.host.foreign_files import open_to_append, open_to_read
 from taskgen.host.netns import Namespace
 from taskgen.host.waiting import finish, in_thread
 
@@ -167,8 +168,8 @@ class Process:
                 size = os.fstat(self._output).st_size
                 data = os.pread(self._output, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
             else:
-                with self._output.open("rb") as file:
-                    file.seek(max(0, self._output.stat().st_size - _TAIL_BYTES))
+                with open_to_read(self._output) as file:
+                    file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
                     data = file.read()
         except OSError as error:
             return f"(its output cannot be read: {error.strerror})"
@@ -195,7 +196,7 @@ async def start(
     namespace: Namespace | None = None,
     user: Account | None = None,
     fds: Collection[int] = (),
-    output: Path | None = None,
+    output: Path | int | None = None,
 ) -> Process:
     """Start a process. The caller must :meth:`~Process.stop` it, or use :func:`running`.
 
@@ -203,7 +204,8 @@ async def start(
     :param namespace: the network namespace that it starts in; ``None``: the caller's.
     :param user: who it runs as; ``None``: the caller.
     :param fds: descriptors that it inherits under their numbers.
-    :param output: file that standard output and error are appended to; ``None``: kept in memory.
+    :param output: file that standard output and error are appended to, or a descriptor, of which
+        it gets a copy; ``None``: kept in memory.
     :raises MissingToolError: if there is no such program.
     :raises HostError: if it cannot be started.
     """
@@ -212,11 +214,10 @@ async def start(
     program = find_program(argv[0])
 
     def spawn() -> tuple[subprocess.Popen[bytes], int]:
-        sink = (
-            os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            if output
-            else os.memfd_create(name)
-        )
+        if isinstance(output, Path):
+            sink = open_to_append(output)
+        else:
+            sink = os.memfd_create(name) if output is None else os.dup(output)
         try:
             child = subprocess.Popen(
                 argv,
@@ -248,9 +249,10 @@ async def start(
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise HostError(f"{name}: {argv[0]} cannot be started: {error}") from error
-    if output:
+    if isinstance(output, Path):
         os.close(sink)
-    return Process(name, popen.pid, os.pidfd_open(popen.pid), output or sink, popen)
+        return Process(name, popen.pid, os.pidfd_open(popen.pid), output, popen)
+    return Process(name, popen.pid, os.pidfd_open(popen.pid), sink, popen)
 
 
 async def adopt(name: str, wanted: Wanted, *, output: Path | None = None) -> Process | None:
@@ -285,7 +287,7 @@ async def running(
     namespace: Namespace | None = None,
     user: Account | None = None,
     fds: Collection[int] = (),
-    output: Path | None = None,
+    output: Path | int | None = None,
 ) -> AsyncIterator[Process]:
     """As :func:`start`; the process is ended when the block is left."""
     process = await start(name, argv, namespace=namespace, user=user, fds=fds, output=output)

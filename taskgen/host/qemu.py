@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +24,7 @@ from taskgen.host.console import Console
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.descriptors import Descriptors
 from taskgen.host.fleet_directory import FleetDirectory
+from taskgen.host.foreign_files import make_empty
 from taskgen.host.inotify import Inotify
 from taskgen.host.netns import Namespace
 from taskgen.host.process import Exit, Process, start
@@ -287,7 +287,5 @@ def _account(user: str | None, accelerator: Accelerator) -> Account | None:
 
 
 def _empty_file(path: Path, owner: Account | None) -> Path:
-    path.touch(mode=0o600)
-    if owner:
-        os.chown(path, owner.uid, owner.gid)
+    make_empty(path, owner)
     return path
