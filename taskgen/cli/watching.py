@@ -104,7 +104,8 @@ class JobWatch:
             await self._changed.wait()
 
     async def _follow(self) -> None:
-        position = Position(kinds=_KINDS, job=self.job.id)
+        # Not only what is told of the job: machines and problems belong to none.
+        position = Position(kinds=_KINDS)
         while True:
             try:
                 async with self._client.listen(position) as events:
