@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Annotated, TypeVar
 
 from fastapi import Query
@@ -41,13 +41,20 @@ def page_of(found: list[T], limit: int, cursor: Callable[[T], object]) -> Page[T
 
 
 def page_by_name(every: Iterable[T], after: str, limit: int, name: Callable[[T], str]) -> Page[T]:
-    """A page of what is in memory, which is sorted by ``name``'s own order."""
-    rest = iter(every)
+    """A page of what is in memory, by name; numbers in names count as numbers.
+
+    What the last page ended with may be gone by now: it need not be there to go on behind it.
+    """
+    rest = sorted(every, key=lambda each: _in_order(name(each)))
     if after:
-        for each in rest:
-            if name(each) == after:
-                break
-    return page_of(list(islice(rest, limit + 1)), limit, name)
+        rest = [each for each in rest if _in_order(name(each)) > _in_order(after)]
+    return page_of(rest[: limit + 1], limit, name)
+
+
+def _in_order(name: str) -> list[str | int]:
+    """A key by which machine 10 comes behind machine 9, and address .10 behind .9."""
+    parts = re.split(r"([0-9]+)", name)  # text and number by turns
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 #: A label to choose jobs by.
