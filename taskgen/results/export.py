@@ -71,13 +71,11 @@ def export_file(path: Path, form: Format, selection: Selection | None = None) ->
     return _closing(reading, form, chosen)
 
 
-async def export(
-    queue: JobQueue, form: Format, selection: Selection | None = None
-) -> AsyncIterator[bytes]:
+async def export(queue: JobQueue, form: Format, selection: Selection | None = None) -> Export:
     """The selected runs of a queue as chunks of a file, beside an engine that works.
 
     Each chunk is made when it is asked for, on a thread of the export's own. All errors that can be
-    foreseen come before the first chunk is asked for.
+    foreseen come before the first chunk is asked for. To be closed by whoever does not read it all.
 
     Parameters and errors as :func:`export_file`.
     """
@@ -89,7 +87,7 @@ async def export(
     except BaseException:
         await reader.close()
         raise
-    return _stepping(reader, form, chosen)
+    return Export(reader, form, chosen)
 
 
 def _check_form(form: Format) -> None:
@@ -102,13 +100,41 @@ def _closing(reading: Reading, form: Format, selection: Selection) -> Iterator[b
         yield from _chunks(reading, form, selection)
 
 
-async def _stepping(reader: Reader, form: Format, selection: Selection) -> AsyncIterator[bytes]:
-    try:
-        chunks = await reader.step(lambda reading: _chunks(reading, form, selection))
-        while chunk := await reader.step(lambda _: next(chunks, b"")):
-            yield chunk
-    finally:
-        await reader.close()
+class Export(AsyncIterator[bytes]):
+    """The chunks of a file; made by :func:`export`. Closes itself at the end, or when one fails.
+
+    No generator: one that nobody has begun to read would not give back what it holds.
+    """
+
+    def __init__(self, reader: Reader, form: Format, selection: Selection) -> None:
+        self._reader = reader
+        self._form = form
+        self._selection = selection
+        self._chunks: Iterator[bytes] | None = None
+        self._closed = False
+
+    async def __anext__(self) -> bytes:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            chunk = await self._reader.step(self._next)
+        except BaseException:
+            await self.aclose()
+            raise
+        if not chunk:
+            await self.aclose()
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """Give back what it holds, at whatever point. May be called again."""
+        self._closed = True
+        await self._reader.close()
+
+    def _next(self, reading: Reading) -> bytes:
+        if self._chunks is None:
+            self._chunks = _chunks(reading, self._form, self._selection)
+        return next(self._chunks, b"")
 
 
 def _chunks(reading: Reading, form: Format, selection: Selection) -> Iterator[bytes]:

@@ -301,6 +301,7 @@ def test_who_goes_away_in_the_middle_leaves_nothing_open(tmp_path, monkeypatch):
                 chunks = await export(queue, Format.CSV)
                 await anext(chunks)
                 await chunks.aclose()
+            await (await export(queue, Format.CSV)).aclose()  # before anything was read
             task = asyncio.ensure_future(exported(queue, Format.CSV))
             await asyncio.sleep(0)
             task.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -14,7 +13,7 @@ from taskgen.api.body import StrictRouter
 from taskgen.api.context import Here
 from taskgen.api.paging import Labels, labels_of
 from taskgen.api.problems import described
-from taskgen.results.export import Format, export
+from taskgen.results.export import Export, Format, export
 from taskgen.results.selection import Selection
 
 router = StrictRouter(tags=["runs"])
@@ -73,10 +72,10 @@ async def export_results(
 class _File(StreamingResponse):
     """Gives back what the reading holds, whether or not it is read to its end."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], **keys: object) -> None:
+    def __init__(self, chunks: Export, **keys: object) -> None:
         self._chunks = chunks
         super().__init__(chunks, **keys)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._chunks):  # type: ignore[type-var]
+        async with aclosing(self._chunks):
             await super().__call__(scope, receive, send)
