@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,7 +48,8 @@ def find(
     :param socket: default: ``TASKGEN_SOCKET``, or where the daemon puts it.
     :param url: default: ``TASKGEN_URL``, unless a socket is given.
     :param token: default: ``TASKGEN_TOKEN``; or the content of the file ``TASKGEN_TOKEN_FILE``;
-        or the daemon's own file, where we may read that.
+        or, for a URL of the loopback, the daemon's own file, where we may read that: no other host
+        is told it.
     :raises ConfigError: for a socket and a URL, a URL that is none, or a file that is not there.
     """
     if socket is not None and url is not None:
@@ -59,13 +61,22 @@ def find(
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{url}: not the URL of a daemon", hint="as in http://127.0.0.1:7323")
-    return Address(None, url.rstrip("/"), token or _token())
+    return Address(None, url.rstrip("/"), token or _token(local=_is_loopback(parts.hostname)))
 
 
-def _token() -> str | None:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token(*, local: bool) -> str | None:
     if token := os.environ.get("TASKGEN_TOKEN"):
         return token
     chosen = os.environ.get("TASKGEN_TOKEN_FILE")
+    if not chosen and not local:
+        return None
     path = Path(chosen) if chosen else state_root() / "secrets" / "api-token"
     try:
         return path.read_text(encoding="ascii").strip()

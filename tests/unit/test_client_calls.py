@@ -288,6 +288,18 @@ def test_a_token_is_shown_on_tcp_only(monkeypatch, tmp_path):
     assert find("/some/socket").headers == {}
 
 
+def test_the_token_of_this_host_is_told_to_no_other(monkeypatch, tmp_path):
+    for name in ("TASKGEN_TOKEN", "TASKGEN_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TASKGEN_STATE", str(tmp_path))
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "api-token").write_text("this host's\n")
+    for here in ("http://127.0.0.1:7323", "http://localhost:7323", "http://[::1]:7323"):
+        assert find(url=here).token == "this host's"
+    for elsewhere in ("http://192.0.2.1:7323", "http://localhost.example:7323"):
+        assert find(url=elsewhere).token is None
+
+
 @pytest.mark.parametrize(
     ("environment", "address"),
     [
