@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
+from taskgen.printable import printable
+
 
 def output() -> Console:
     """For results."""
@@ -28,7 +30,7 @@ class ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(Text(f"taskgen: {self.format(record)}"), soft_wrap=True)
+        self._console.print(Text(f"taskgen: {printable(self.format(record))}"), soft_wrap=True)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from taskgen.cli.event_text import in_a_line
-from taskgen.cli.listing import printable
 from taskgen.cli.options import job_option, json_option
 from taskgen.cli.units import clock
 from taskgen.client import Client
+from taskgen.printable import printable
 from taskgen.resources import EventKind
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskgen.cli.console import output
+from taskgen.printable import printable
 
 T = TypeVar("T")
 
@@ -148,13 +149,6 @@ def _widths(columns: Sequence[Column[T]], cells: Sequence[Sequence[Text]]) -> li
         max(cell_len(column.heading), *(cell.cell_len for cell in each))
         for column, each in zip(columns, cells, strict=True)
     ]
-
-
-def printable(text: str) -> str:
-    """What a guest or a user said, so that it cannot move the cursor."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
 
 
 def _text(cell: str | Text) -> Text:

@@ -8,10 +8,10 @@ import time
 
 import click
 
-from taskgen.cli.listing import printable
 from taskgen.cli.note import note
 from taskgen.cli.options import machine_argument
 from taskgen.client import Client, Console
+from taskgen.printable import printable
 
 #: Seconds for what a console said while its log was read.
 _AT_ONCE_S = 0.2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from taskgen.printable import printable
+
 
 def note(text: str) -> None:
     """One line on standard error that begins as all of ours do."""
-    print(f"taskgen: {text}", file=sys.stderr)
+    print(f"taskgen: {printable(text)}", file=sys.stderr)

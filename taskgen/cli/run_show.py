@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import click
 from rich.text import Text
 
-from taskgen.cli.listing import Column, print_facts, print_json, print_list, printable, state
+from taskgen.cli.listing import Column, print_facts, print_json, print_list, state
 from taskgen.cli.options import json_option
 from taskgen.cli.units import duration, moment
 from taskgen.client import Client
 from taskgen.errors import console_lines
+from taskgen.printable import printable
 from taskgen.resources import Activation, Attempt, Run, RunEvent
 
 

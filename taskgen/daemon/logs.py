@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
 from taskgen.daemon_settings import LogSettings
 from taskgen.log_fields import current_fields
+from taskgen.printable import printable
 
 #: Libraries whose messages are of no use to a user, unless everything is asked for.
 _LIBRARIES = ("asyncio", "qemu", "pyroute2", "uvicorn", "httpx")
@@ -35,7 +37,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class HumanFormatter(logging.Formatter):
-    """Time of day, level where it is not the usual one, message."""
+    """Time of day, level where it is not the usual one, message.
+
+    What guests and users said in it can neither move the cursor nor pass for a line of its own:
+    further lines are indented.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(mark)s%(message)s", "%H:%M:%S")
@@ -43,7 +49,7 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         usual = record.levelno == logging.INFO
         record.mark = "" if usual else f"{record.levelname.lower()}: "
-        return super().format(record)
+        return re.sub(r"\n(?! )", "\n    ", printable(super().format(record)))
 
 
 def configure_logging(

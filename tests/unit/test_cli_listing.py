@@ -7,9 +7,10 @@ import pytest
 from rich.console import Console
 
 from taskgen.cli import listing
-from taskgen.cli.listing import Column, print_facts, print_json, print_list, printable
+from taskgen.cli.listing import Column, print_facts, print_json, print_list
 from taskgen.cli.whole_file import whole_file
 from taskgen.errors import ConfigError
+from taskgen.printable import printable
 from taskgen.resources import Lease
 
 COLUMNS = [

@@ -123,6 +123,13 @@ def test_people_get_lines_of_text(logged):
     assert [line[9:] for line in lines] == ["all is well", "warning: or not"]
 
 
+def test_what_strangers_said_passes_for_no_line_of_the_log(logged):
+    configure_logging(LogSettings(format="human"), stream=logged)
+    logging.getLogger("taskgen.x").info("no job %s", "a\n12:00:00 all is well\x1b[2J\x9b2J")
+    lines = logged.getvalue().splitlines()
+    assert lines[1:] == ["    12:00:00 all is well\ufffd[2J\ufffd2J"]
+
+
 @pytest.mark.parametrize(
     ("level", "verbose", "expected"),
     [

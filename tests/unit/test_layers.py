@@ -26,6 +26,7 @@ LAYERS = {
     "taskgen.profiles": 0,
     "taskgen.problems": 0,
     "taskgen.log_fields": 0,
+    "taskgen.printable": 0,
     # what a task-set is, and the values that all agree on
     "taskgen.admission": 1,
     "taskgen.blocks": 1,
