@@ -192,7 +192,6 @@ async def local_fleet(
         provenance=await origins(profile),
     )
     directory = await in_thread(None, plan.directory, network, undo=FleetDirectory.release)
-    left = directory.machine_records()
     fleet: LocalFleet | None = None
 
     def stays() -> bool:
@@ -200,6 +199,7 @@ async def local_fleet(
         return keep() or untouched
 
     try:
+        left = directory.machine_records()
         async with fleet_network(network, directory, problems, keep=stays) as made:
             fleet = LocalFleet(plan, kind, made, directory, left=left, keep=keep)
             try:

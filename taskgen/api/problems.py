@@ -54,13 +54,9 @@ MEANINGS = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong; only over TCP.",
     404: "There is no such thing.",
-    405: "The method does not fit the path.",
     409: "The state does not allow it.",
-    411: "The size of the body has to be told.",
     413: "The body is too large.",
-    415: "The body is of a kind that is not taken here.",
     422: "A value is not valid.",
-    429: "There are too many at once.",
     503: "It cannot be done now.",
 }
 

@@ -30,7 +30,8 @@ def unix_socket(path: Path, *, group: str = GROUP) -> socket.socket:
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     # Made under another name, and moved once it is for the right people: never there half done.
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    # Always the same name, so that what a crash left in between is found and replaced.
+    new = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         _refuse_if_used(path)

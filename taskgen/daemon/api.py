@@ -62,9 +62,7 @@ def _tidy(root: Path) -> None:
 
 
 def _context(daemon: Daemon) -> Context:
-    work, settings = daemon.service, daemon.settings.api
-    store = work.plan.store
-    assert store is not None, "a daemon takes uploads"
+    work, settings, store = daemon.service, daemon.settings.api, daemon.binaries
     return Context(
         service=work,
         bulletin=Bulletin(sequence=lambda: work.queue.last_attempt),

@@ -53,6 +53,7 @@ def test_help_imports_none_of_the_commands():
         "taskgen.cli.main",
         "taskgen.cli.note",
         "taskgen.errors",
+        "taskgen.printable",
     }
 
 
