@@ -180,6 +180,7 @@ class Service:
         """
         self.keeps_machines = keep_machines
         self.engine.drain()
+        log.info("lets runs finish, for %g s at most", timeout_s)
         for pool in (self.machines, self.hosts):
             if pool:
                 pool.drain()

@@ -257,7 +257,7 @@ def test_the_api_answers_while_runs_finish(state, settings):
             board.wait_for_start()
             assert client.status().state == "working"
             running.signal(signal.SIGTERM)
-            running.wait_for("SIGTERM: ends")
+            running.wait_for("lets runs finish")
             assert client.status().state == "draining"
             assert running.end() == 0
 
