@@ -58,6 +58,11 @@ def save_wishes(path: Path, wishes: Wishes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)  # the name, too, is on the disk
+        finally:
+            os.close(directory)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,9 +93,10 @@ class StateDirectory:
 def state_directory(path: Path) -> Iterator[StateDirectory]:
     """The directory for this daemon alone, while in the block; what is missing is made.
 
-    :raises HostError: if another daemon has it, or it cannot be made.
+    :raises HostError: if another daemon has it, it cannot be made, or everybody may write there.
     """
     try:
+        _refuse_public(path)
         for name, mode in _DIRECTORIES.items():
             _make_directory(path / name, mode)
         lock = os.open(path / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -121,6 +123,15 @@ def state_directory(path: Path) -> Iterator[StateDirectory]:
         yield state
     finally:
         os.close(lock)
+
+
+def _refuse_public(path: Path) -> None:
+    """Leave directories such as ``/tmp`` as they are: what is ours must not lie among others'."""
+    if path.exists() and path.stat().st_mode & stat.S_IWOTH:
+        raise HostError(
+            f"{path}: everybody may write there",
+            hint="set TASKGEN_STATE to a directory of its own; it is made where it is missing",
+        )
 
 
 def _make_directory(path: Path, mode: int) -> None:

@@ -48,6 +48,14 @@ def test_a_token_that_protects_nothing_is_refused(tmp_path, content, mode, messa
         state.token(path)
 
 
+def test_a_directory_of_everybodys_is_refused_and_left_as_it_is(tmp_path):
+    tmp_path.chmod(0o1777)
+    with pytest.raises(HostError, match="everybody may write"), state_directory(tmp_path):
+        pass
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+    assert not list(tmp_path.iterdir())
+
+
 def test_wishes_are_kept_for_the_next_daemon(tmp_path):
     wishes = Wishes(max_machines=7, paused=True)
     with state_directory(tmp_path) as state:
