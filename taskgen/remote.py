@@ -255,14 +255,14 @@ def _document(taskset: object) -> Mapping[str, Any]:
     :raises TaskSetError: if none can hold it.
     """
     hint = "a Distributor() of your own, without connect(), can run it"
-    if not isinstance(taskset, TaskSet) or type(taskset).variants is not TaskSet.variants:
+    if not isinstance(taskset, TaskSet):
         raise TaskSetError(
             f"{getattr(taskset, 'name', None) or type(taskset).__name__}: no document can hold it,"
             " so it cannot be given to the daemon",
             hint=hint,
         )
     try:
-        return taskset.to_document()
+        return taskset.whole_document()
     except TaskSetError as error:
         raise TaskSetError(
             f"{taskset.name} cannot be given to the daemon: {error}", hint=hint

@@ -88,6 +88,18 @@ class TaskSet:
         """
         return write(self._tasks, self.name, self.metadata)
 
+    def whole_document(self) -> dict[str, Any]:
+        """As :meth:`to_document`, for whoever has nothing but the document, such as a daemon.
+
+        :raises TaskSetError: also for a derived class that makes its variants by itself.
+        """
+        if type(self).variants is not TaskSet.variants:
+            raise TaskSetError(
+                f"task-set {self.name}: makes its variants with code of its own, which no document"
+                " can hold"
+            )
+        return self.to_document()
+
     def dump(self, path: str | Path) -> None:
         """Write the document into a file, TOML or JSON by its name.
 

@@ -11,10 +11,8 @@ def check_document(tasks: TaskSet) -> None:
 
     :raises TaskSetError: if it cannot.
     """
-    if type(tasks).variants is not TaskSet.variants:
-        raise TaskSetError(
-            f"task-set {tasks.name}: makes its variants with code of its own, which no document"
-            " can hold",
-            hint="taskgen run --embedded runs it without the daemon",
-        )
-    tasks.to_document()
+    try:
+        tasks.whole_document()
+    except TaskSetError as error:
+        error.hint = error.hint or "taskgen run --embedded runs it without the daemon"
+        raise

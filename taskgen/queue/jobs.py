@@ -248,10 +248,10 @@ def new_job_id() -> str:
 
 def _document(taskset: object) -> str | None:
     """The document of a task-set; ``None`` if none can hold it."""
-    if not isinstance(taskset, TaskSet) or type(taskset).variants is not TaskSet.variants:
+    if not isinstance(taskset, TaskSet):
         return None
     try:
-        return rows.json_text(taskset.to_document())
+        return rows.json_text(taskset.whole_document())
     except TaskSetError as error:
         log.debug("embedded only: %s", error)
         return None

@@ -300,6 +300,17 @@ def test_the_token_of_this_host_is_told_to_no_other(monkeypatch, tmp_path):
         assert find(url=elsewhere).token is None
 
 
+def test_variants_that_a_class_makes_by_itself_are_not_lost_on_the_way():
+    class Own(TaskSet):
+        def variants(self, **options):
+            return super().variants(**options)[:1]
+
+    blocking, daemon = client()
+    with pytest.raises(errors.TaskSetError, match="code of its own"):
+        blocking.add_job(Own([Task(pkg="hey", period=[10, 20])]))
+    assert not daemon.asked
+
+
 @pytest.mark.parametrize(
     ("environment", "address"),
     [

@@ -102,7 +102,7 @@ def _to_machine(name: str, action: str) -> Call[Machine]:
 
 
 def restart_machine(name: str) -> Call[Machine]:
-    """Launch a machine anew; its run goes back to the queue."""
+    """Let a machine finish its run, and launch it anew; also one that was drained."""
     return _to_machine(name, "restart")
 
 

@@ -45,7 +45,7 @@ def new_job(job: NewJob | TaskSet | str, **options: Any) -> NewJob:
             return NewJob(**{**job.model_dump(exclude_unset=True), **options})
         if isinstance(job, str):
             return NewJob(taskset=job, **options)
-        return NewJob(document=job.to_document(), **options)
+        return NewJob(document=job.whole_document(), **options)
     except ValidationError as error:
         raise refused(error) from error
 
