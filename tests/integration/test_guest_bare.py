@@ -161,11 +161,11 @@ def client(machine):
 
 
 def test_activations_come_on_a_grid_and_tell_all_times(client):
-    events = client.run({"pkg": "hey", "period": 250, "offset": 20, "numberofjobs": 3})
+    events = client.run({"pkg": "hey", "period": 1000, "offset": 20, "numberofjobs": 3})
     assert kinds(events) == ["START", "EXIT"] * 3 + ["JOBS_DONE"]
     starts = [event for event in events if event["type"] == "START"]
     releases = [int(event["release-us"]) for event in starts]
-    assert [later - releases[0] for later in releases] == [0, 250_000, 500_000]
+    assert [later - releases[0] for later in releases] == [0, 1_000_000, 2_000_000]
     for event in events:
         assert int(event["time-stamp"]) == int(event["time-us"]) // 1000
     for start, end in zip(events[0:6:2], events[1:6:2], strict=True):
@@ -203,7 +203,7 @@ def test_ends(client, keys, end):
 
 
 def test_a_tree_of_processes_is_killed_as_a_whole(machine, client):
-    keys = {"pkg": "hog", "period": 500, "numberofjobs": 8, "quota": "3M"}
+    keys = {"pkg": "hog", "period": 1500, "numberofjobs": 8, "quota": "3M"}
     # Each activation leaves three processes behind; eight of them alive would exceed the quota.
     config = "<arg1>1</arg1><arg2>3</arg2>"
     events = client.run({**keys, "config": config})
@@ -229,7 +229,7 @@ def test_start_is_told_while_the_task_still_runs(client):
 
 
 def test_the_more_urgent_of_two_runs_first(machine, client):
-    burn = {"pkg": "idle", "period": 500, "numberofjobs": 3, "config": "<arg1>30</arg1>"}
+    burn = {"pkg": "idle", "period": 1500, "numberofjobs": 3, "config": "<arg1>30</arg1>"}
     events = client.run({**burn, "priority": 9}, {**burn, "priority": 0})
     ends = [event["task-id"] for event in events if event["type"] == "EXIT"]
     assert ends == ["2", "1"] * 3
@@ -238,10 +238,10 @@ def test_the_more_urgent_of_two_runs_first(machine, client):
 
 
 def test_deadlines_are_the_kernels_own(machine, client):
-    keys = {"pkg": "hey", "executiontime": 100, "deadline": 300, "period": 600, "numberofjobs": 2}
+    keys = {"pkg": "hey", "executiontime": 500, "deadline": 1500, "period": 3000, "numberofjobs": 2}
     assert count(client.run(keys), "EXIT") == 2
     assert machine.says(
-        "task 1 hey: SCHED_DEADLINE runtime 100000us deadline 300000us period 600000us"
+        "task 1 hey: SCHED_DEADLINE runtime 500000us deadline 1500000us period 3000000us"
     )
 
 
@@ -254,12 +254,12 @@ def test_a_budget_is_enforced(client):
 
 
 def test_what_is_refused_says_so_once_and_is_done(machine, client):
-    common = {"pkg": "hey", "period": 500, "numberofjobs": 2}
+    common = {"pkg": "hey", "period": 2000, "numberofjobs": 2}
     events = client.run(
-        {**common, "executiontime": 300, "deadline": 500},
-        {**common, "executiontime": 300, "deadline": 500},
+        {**common, "executiontime": 1200, "deadline": 2000},
+        {**common, "executiontime": 1200, "deadline": 2000},
         {**common, "executiontime": 0, "deadline": 250},
-        {**common, "executiontime": 1, "deadline": 1000},
+        {**common, "executiontime": 1, "deadline": 3000},
         {**common, "cores": 2},
     )
     refused = [event["task-id"] for event in events if event["type"] == "NOT_SCHEDULED"]
@@ -270,7 +270,7 @@ def test_what_is_refused_says_so_once_and_is_done(machine, client):
     for reason in (
         "task 2 hey: not scheduled: it does not fit beside the tasks admitted before it",
         "task 3 hey: not scheduled: a deadline without an executiontime",
-        "task 4 hey: not scheduled: deadline 1000ms over period 500ms",
+        "task 4 hey: not scheduled: deadline 3000ms over period 2000ms",
         "task 5 hey: not scheduled: cores 2 from coreoffset 0: this machine has 1",
     ):
         assert machine.says(reason)
@@ -282,7 +282,7 @@ def test_what_is_refused_says_so_once_and_is_done(machine, client):
 
 def test_what_cannot_run_is_told_on_the_console(machine, client):
     client.upload("text", b"no ELF file")
-    events = client.run({"pkg": "text", "period": 50, "numberofjobs": 1})
+    events = client.run({"pkg": "text", "period": 3000, "numberofjobs": 1})
     assert kinds(events) == ["START", "EXIT_ERROR", "JOBS_DONE"]
     assert machine.says("text: cannot be executed: Exec format error")
     client.describe({"pkg": "nowhere", "period": 50, "numberofjobs": 1})
@@ -304,7 +304,7 @@ def test_rubbish_ends_the_connection_and_nothing_else(machine, client, rubbish):
     client.socket.sendall(rubbish)
     assert client.is_closed()
     after = machine.connect()
-    assert count(after.run({"pkg": "hey", "period": 500, "numberofjobs": 1}), "EXIT") == 1
+    assert count(after.run({"pkg": "hey", "period": 3000, "numberofjobs": 1}), "EXIT") == 1
     after.socket.close()
 
 
