@@ -65,7 +65,9 @@ async def kill_machine(here: Here, name: str) -> Machine:
 async def machine_log(
     here: Here,
     name: str,
-    lines: Annotated[int, Query(ge=1, le=10_000, description="The last so many.")] = 100,
+    lines: Annotated[
+        int, Query(ge=1, le=10_000, description="The last so many, of the last 64 KiB.")
+    ] = 100,
 ) -> PlainTextResponse:
     """What its console has printed last, without colours and control characters."""
     _machine(here, name)
