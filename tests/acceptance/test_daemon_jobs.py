@@ -1,6 +1,7 @@
 """Jobs of a daemon, on real machines, by the installed command."""
 
 import csv
+import hashlib
 import json
 import re
 import signal
@@ -188,6 +189,16 @@ class TestRun:
         done("run", "mine.Two", "--binaries", "bin", "--events", "e.csv", cwd=tmp_path)
         found = Counter(row["1.period"] for row in rows(tmp_path / "e.csv"))
         assert found == {"20": 3, "40": 3}
+
+    def test_binaries_of_ones_own_go_before_the_daemons(self, daemon, tmp_path, profile):
+        mine = (profile.binaries / "hey").read_bytes() + b"of my own"
+        (tmp_path / "hey").write_bytes(mine)
+        sha256 = hashlib.sha256(mine).hexdigest()
+        words = ("-v", "run", "hey.Hey1TaskSet", "--binaries", ".", "--events", "e.csv")
+        assert "task binary hey: hey goes before the daemon's" in done(*words, cwd=tmp_path).err
+        assert {row["binaries"] for row in rows(tmp_path / "e.csv")} == {f"hey={sha256}"}
+        told = f"task binary hey: uploaded {sha256} goes before {profile.binaries}/hey"
+        assert any(told in line for line in daemon.said)
 
     def test_a_fleet_of_ones_own_is_made_where_it_is_wanted_or_needed(self):
         before = done("job", "ls", "-q").out

@@ -1,6 +1,7 @@
 """``taskgen run`` on real machines, from its first line to its last row."""
 
 import csv
+import hashlib
 import re
 import signal
 from collections import Counter
@@ -106,6 +107,17 @@ def test_two_fleets_on_one_host_do_not_meet(tmp_path):
         two.wait_for("START")
         assert (one.end().status, two.end().status) == (0, 0)
     assert len(rows(first)) == len(rows(second)) == 10
+
+
+def test_ones_own_binary_goes_before_the_profiles_and_that_is_said(tmp_path, profile):
+    mine = (profile.binaries / "hey").read_bytes() + b"of my own"
+    (tmp_path / "hey").write_bytes(mine)
+    words = ("run", "hey.Hey1TaskSet", "--machines", "1", "--binaries", ".", "--events", "e.csv")
+    result = taskgen(*words, cwd=tmp_path)
+    assert result.status == 0, result.err
+    assert result.err.count(f"task binary hey: hey goes before {profile.binaries}/hey") == 1
+    used = {row["binaries"] for row in rows(tmp_path / "e.csv")}
+    assert used == {f"hey={hashlib.sha256(mine).hexdigest()}"}
 
 
 def test_a_task_set_and_binaries_of_ones_own(tmp_path, profile):
