@@ -18,7 +18,8 @@ def state(tmp_path, monkeypatch):
     path = tmp_path / "state"
     path.mkdir()
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_KB}k", "taskgen-test", path], check=True
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_KB}k,mode=711", "taskgen-test", path],
+        check=True,
     )
     monkeypatch.setenv("TASKGEN_STATE", str(path))
     yield path
