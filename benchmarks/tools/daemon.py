@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -66,6 +67,7 @@ class DaemonProcess:
 
     def launch(self) -> float:
         """Start it, and do not wait until it is ready; the moment, by ``time.monotonic``."""
+        self._forget_notices()
         with self.log.open("ab") as log:
             began = time.monotonic()
             self.process = subprocess.Popen(
@@ -105,6 +107,12 @@ class DaemonProcess:
             raise RuntimeError(f"the daemon is not ready after {PATIENCE_S} s: {self.said[-3:]}")
         finally:
             os.close(end)
+
+    def _forget_notices(self) -> None:
+        """An earlier life may have said that it is ready, and was killed before anybody read it."""
+        with suppress(BlockingIOError):
+            while self._notify.recv(4096, socket.MSG_DONTWAIT):
+                pass
 
     def kill(self) -> None:
         """End it by ``SIGKILL``; its machines go on."""
