@@ -64,6 +64,7 @@ LAYERS = {
     # decisions without I/O
     "taskgen.checks": 2,
     "taskgen.breaker": 2,
+    "taskgen.diagnosis": 2,
     "taskgen.fleet": 2,
     "taskgen.lifecycle": 2,
     "taskgen.machine_info": 2,
