@@ -26,8 +26,10 @@ from taskgen.host.cleanup import sweep
 from taskgen.host.command_lines import end_all, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
+from taskgen.host.memory import memory_for_machines_mb
 from taskgen.host.origins import origins
 from taskgen.host.process import find_program
+from taskgen.host.qemu_command import overhead_mb
 from taskgen.host.records import Kind, MachineRecord, embedded_name, state_root
 from taskgen.host.waiting import finish, in_thread
 from taskgen.interfaces import RunQueue
@@ -36,6 +38,7 @@ from taskgen.machine_kind import MachineKind
 from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
+from taskgen.room import Room
 from taskgen.settings import Settings
 from taskgen.slots import Network, load_network
 
@@ -97,6 +100,7 @@ class LocalFleet:
 
     :param left: what a dead daemon has left of machines.
     :param keep: asked when a machine goes: whether it is left running.
+    :ivar memory_mb: as the setting ``fleet.memory_mb``; may be set at any time.
     """
 
     def __init__(
@@ -114,6 +118,8 @@ class LocalFleet:
         self.network = network
         self.directory = directory
         self.left = tuple(left)
+        self.memory_mb = plan.settings.fleet.memory_mb
+        self._said: list[str] = []
         self._keep = keep
         self._by_tap: dict[str, Machine] = {}
         network.on_tap_gone(self._tap_gone)
@@ -123,6 +129,19 @@ class LocalFleet:
         place = self.network.network.slot(slot)
         made = self._by_tap[place.tap] = Machine(place, self.kind, self.network, self.directory)
         return made
+
+    @property
+    def room(self) -> Room:
+        """For how many machines there is room now.
+
+        :raises HostError: if the host does not say what memory it has.
+        """
+        return Room(
+            slots=self.network.network.slots,
+            memory_mb=self.memory_mb or memory_for_machines_mb(),
+            guest_mb=self.plan.profile.memory_mb,
+            qemu_mb=overhead_mb(self.kind.accelerator),
+        )
 
     def pool(self, engine: Engine, queue: RunQueue, *, limit: int, standing: bool = False) -> Pool:
         """Machines that work off ``queue``; first of all those that a dead daemon has left.
@@ -137,17 +156,30 @@ class LocalFleet:
             engine.serve,
             queue,
             profile=self.plan.profile.name,
-            slots=self.network.network.slots,
+            room=self.room,
             limit=limit,
             boots_at_once=boots_at_once,
             standing=standing,
             keep=self._keep,
         )
+        self.fit(pool)
         for record in self.left:
             machine = self.machine(record.slot)
             pool.adopt(record.slot, machine, partial(machine.adopt, record))
         self.left = ()
         return pool
+
+    def fit(self, pool: Pool) -> None:
+        """Give a pool the room that there is now. Where that is too little the log says why.
+
+        :raises HostError: if the host does not say what memory it has.
+        """
+        pool.room = self.room
+        reasons = pool.room.reasons(pool.limit)
+        for reason in reasons:
+            if reason not in self._said:
+                log.warning("%s", reason)
+        self._said = reasons
 
     def _tap_gone(self, tap: str) -> None:
         if machine := self._by_tap.get(tap):

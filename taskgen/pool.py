@@ -17,6 +17,7 @@ from taskgen.lifecycle import MachineState
 from taskgen.log_fields import log_fields
 from taskgen.machine_info import HELD, MachineInfo, held
 from taskgen.pool_member import Member, PooledMachine
+from taskgen.room import Room
 from taskgen.waiting import first_of, innermost
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Pool:
     :param serve: gives runs to a machine until it should go; the engine's.
     :param queue: says how many runs are left.
     :param profile: of the machines; only runs for it count.
-    :param slots: machines that the network can hold.
+    :param room: for how many machines there is room, whatever is wanted.
     :param limit: machines wanted at most.
     :param boots_at_once: machines that may be starting at the same time.
     :param standing: stay when there is nothing to do, until :meth:`drain`.
@@ -49,7 +50,7 @@ class Pool:
         queue: RunQueue,
         *,
         profile: str,
-        slots: int,
+        room: Room,
         limit: int,
         boots_at_once: int,
         standing: bool = False,
@@ -59,7 +60,7 @@ class Pool:
         self._serve = serve
         self._queue = queue
         self._profile = profile
-        self._slots = slots
+        self._room = room
         self._limit = limit
         self._boots_at_once = boots_at_once
         self._standing = standing
@@ -85,6 +86,16 @@ class Pool:
         if limit < 1:
             raise ValueError(f"the number of machines must be at least 1, not {limit}")
         self._limit = limit
+        self._replan.set()
+
+    @property
+    def room(self) -> Room:
+        """For how many machines there is room; may be set at any time."""
+        return self._room
+
+    @room.setter
+    def room(self, room: Room) -> None:
+        self._room = room
         self._replan.set()
 
     @property
@@ -220,8 +231,8 @@ class Pool:
                 if not member.retiring
             ]
         return fleet.plan(
-            limit=0 if self._paused else self._limit,
-            slots=self._slots,
+            limit=0 if self._paused else self._room.holds(self._limit),
+            slots=self._room.slots,
             backlog=self._backlog,
             boots_at_once=0 if self._failures.resting else self._boots_at_once,
             members=members,

@@ -74,6 +74,8 @@ class Service:
         )
         if machines:
             machines.on_change(self._machine_changed)
+        if machines and fleet:
+            self.wished.on_change(partial(fleet.fit, machines))
         self.wished.on_change(self.keeper.retry)
 
     async def add_job(
@@ -234,8 +236,7 @@ class Service:
     @property
     def status(self) -> Status:
         """How things stand."""
-        held = self.fleet.network.network.slots if self.fleet else 0
-        return look(self.engine, self.machines, self.hosts, slots=held, failure=self.failure)
+        return look(self.engine, self.machines, self.hosts, failure=self.failure)
 
     def _check(self) -> None:
         if self.failure:

@@ -30,6 +30,10 @@ class FleetSettings:
     :ivar launch: whether the daemon launches machines at all; ``false``: it only drives hosts.
     :ivar max_machines: machines that the daemon launches at most; 0: as many as cores. What is
         wished while it runs (``taskgen fleet set-max``) goes before it, and outlives a restart.
+    :ivar memory_mb: what machines may take together of the host's memory, MiB; 0: all but 512 MiB
+        of what the host has or a control group leaves. No more machines are launched than fit,
+        each with the profile's ``memory_mb`` and what QEMU itself needs. More than the host has can
+        be said where guests are known not to use all that they are given.
     :ivar boots_at_once: machines that may be starting at the same time; 0: one for each core.
     :ivar idle_timeout_s: a machine or host goes that has had nothing to do for so many seconds.
     """
@@ -39,11 +43,12 @@ class FleetSettings:
     profile: str = "linux-x86_64"
     launch: bool = True
     max_machines: int = live(0)
+    memory_mb: int = live(0)
     boots_at_once: int = 0
     idle_timeout_s: float = live(60.0)
 
     def __post_init__(self) -> None:
-        for key in ("max_machines", "boots_at_once", "idle_timeout_s"):
+        for key in ("max_machines", "memory_mb", "boots_at_once", "idle_timeout_s"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} must not be negative")
 

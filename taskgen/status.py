@@ -16,7 +16,7 @@ class Status:
     """How things stand.
 
     :ivar max_machines: as the user wished; 0 where none are launched.
-    :ivar machines_in_effect: what the network can hold of that.
+    :ivar machines_in_effect: what network and memory can hold of that.
     :ivar reasons: why that is less, and what else is not as it should be; for people.
     :ivar machines: states of the machines, by name, and of slots that are held empty.
     :ivar hosts: number of hosts by state.
@@ -36,19 +36,15 @@ def look(
     machines: Pool | None,
     hosts: HostPool | None,
     *,
-    slots: int,
     failure: TaskgenError | None,
 ) -> Status:
     """The status now.
 
-    :param slots: machines that the network has room for.
     :param failure: what ended the work, if something did.
     """
     wished = machines.limit if machines else 0
     fleet = machines.info if machines else []
-    reasons = []
-    if wished > slots:
-        reasons.append(f"{wished} machines are wished, the network has room for {slots}")
+    reasons = machines.room.reasons(wished) if machines else []
     if failure:
         reasons.append(str(failure))
     reasons += [
@@ -61,7 +57,7 @@ def look(
     ]
     return Status(
         max_machines=wished,
-        machines_in_effect=min(wished, slots),
+        machines_in_effect=machines.room.holds(wished) if machines else 0,
         reasons=tuple(reasons),
         machines={each.name: each.state for each in fleet},
         hosts={str(s): n for s, n in hosts.summary().items()} if hosts else {},

@@ -86,7 +86,7 @@ def _facts(fleet: Fleet) -> Iterator[tuple[str, str | Text]]:
     yield "machines", _limits(fleet)
     for reason in fleet.reasons:
         yield "", Text(reason, style="yellow")
-    yield "room for", f"{fleet.slots} machines, in {fleet.subnet}"
+    yield "room for", f"{fleet.slots} machines in {fleet.subnet}, {fleet.memory_room} in memory"
     yield "work", Text("paused", style="yellow") if fleet.paused else "goes on"
     yield "profile", fleet.profile
     yield "accelerator", fleet.accelerator

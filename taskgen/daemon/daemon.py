@@ -15,7 +15,6 @@ from taskgen.addresses import parse_hosts
 from taskgen.binary_store import BinaryStore
 from taskgen.daemon.clock import ClockWatch
 from taskgen.daemon.disk import DiskWatch
-from taskgen.daemon.memory import check_memory, host_memory_mb
 from taskgen.daemon.reload import merged
 from taskgen.daemon.state import StateDirectory
 from taskgen.errors import ConfigError, TaskgenError
@@ -62,12 +61,10 @@ class Daemon:
         self.problems = problems
         self.started_at = time.time()
         self._clean = asyncio.Event()  # set when it should be looked for what is old
-        work.wished.on_change(self._check_memory)
 
     async def keep_well(self) -> None:
         """Look after disk and clock, and remove what is old enough, until cancelled."""
         disk = DiskWatch(self.state.path, self.problems)
-        self._check_memory()
         with ClockWatch(self.problems, self._clean.set).watching():
             async with asyncio.TaskGroup() as group:
                 group.create_task(disk.watch(), name="disk")
@@ -79,6 +76,8 @@ class Daemon:
         work, fleet = self.service, self.settings.fleet
         work.plan = replace(work.plan, settings=self.settings)
         work.engine.idle_s = fleet.idle_timeout_s
+        if work.fleet:
+            work.fleet.memory_mb = fleet.memory_mb
         work.wished.default_limit(max_machines(self.settings))
         self._clean.set()
         if not taken and not waiting:
@@ -105,14 +104,6 @@ class Daemon:
                     await self._clean.wait()
             except TimeoutError:
                 continue
-
-    def _check_memory(self) -> None:
-        work = self.service
-        if work.machines and work.fleet:
-            machines = min(work.machines.limit, work.fleet.network.network.slots)
-            check_memory(
-                self.problems, machines, work.fleet.plan.profile.memory_mb, host_memory_mb()
-            )
 
 
 def max_machines(settings: Settings) -> int:

@@ -39,6 +39,7 @@ class Fleet(Resource):
     max_machines: int = Field(description="As wished.")
     in_effect: int = Field(description="What network and host can hold of that.")
     slots: int = Field(description="Machines that the network has room for.")
+    memory_room: int = Field(description="Machines that the host's memory has room for.")
     paused: bool = Field(description="No run is begun, and no machine launched.")
     reasons: list[str] = Field(description="Why less is in effect than wished; for people.")
     profile: str

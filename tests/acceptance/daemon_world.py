@@ -42,11 +42,13 @@ __all__ = [
 class Daemon:
     """``taskgen daemon``, which can be killed and started again.
 
+    :param variables: settings of its own.
     :ivar said: the lines of its log.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, **variables: str) -> None:
         self.state = state
+        self.variables = variables
         self.said: list[str] = []
         self.start()
 
@@ -60,6 +62,7 @@ class Daemon:
                 TASKGEN_STATE=str(self.state),
                 TASKGEN_FLEET__MAX_MACHINES="1",
                 TASKGEN_RUN__SLACK_S="2",  # how long a run that hangs is waited for
+                **self.variables,
             ),
             start_new_session=True,
         )

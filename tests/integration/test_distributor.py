@@ -119,6 +119,22 @@ def test_more_machines_than_the_network_holds_are_kept_as_a_wish():
         assert status.reasons == ("99 machines are wished, the network has room for 42",)
 
 
+def test_more_machines_than_the_memory_holds_are_kept_as_a_wish(monkeypatch, caplog):
+    monkeypatch.setenv("TASKGEN_FLEET__MEMORY_MB", "400")
+    with Distributor(machines=3) as dist:
+        reason = (
+            "3 machines are wished, the memory has room for 2 of 96 + 96 MiB in 400 MiB"
+            " (lower memory_mb in the profile, or raise fleet.memory_mb)"
+        )
+        assert (dist.status.machines_in_effect, dist.status.reasons) == (2, (reason,))
+        assert caplog.messages.count(reason) == 1
+        dist.set_max_machine_value(2)
+        assert (dist.status.machines_in_effect, dist.status.reasons) == (2, ())
+        dist.set_max_machine_value(5)
+        assert dist.get_max_machine_value() == 5
+        assert dist.status.machines_in_effect == 2
+
+
 @pytest.mark.usefixtures("lab")
 def test_machines_and_hosts_work_on_one_job(profile, network):
     async def main():

@@ -12,6 +12,7 @@ from taskgen.lifecycle import Lifecycle, MachineState
 from taskgen.machine_info import MachineInfo
 from taskgen.pool import Pool
 from taskgen.queue import JobQueue, JobSpec
+from taskgen.room import Room
 
 
 class FakeMachine:
@@ -118,7 +119,7 @@ class World:
             self.engine.serve,
             self.queue,
             profile="linux-x86_64",
-            slots=8,
+            room=Room(slots=8, memory_mb=8192, guest_mb=96, qemu_mb=96),
             limit=limit,
             boots_at_once=boots_at_once,
             standing=standing,

@@ -23,6 +23,7 @@ from taskgen.host.qemu_command import Accelerator, Launch, command
 from taskgen.lifecycle import MachineState
 from taskgen.pool import Pool
 from taskgen.profiles import load_profile
+from taskgen.room import Room
 from taskgen.slots import load_network
 
 
@@ -190,7 +191,7 @@ def test_machines_stay_until_all_are_ready_and_then_go():
             engine.serve,
             queue,
             profile="none",
-            slots=8,
+            room=Room(slots=8, memory_mb=8192, guest_mb=96, qemu_mb=96),
             limit=3,
             boots_at_once=1,
         )

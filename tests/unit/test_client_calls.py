@@ -30,6 +30,7 @@ FLEET = {
     "max_machines": 4,
     "in_effect": 4,
     "slots": 8,
+    "memory_room": 99,
     "paused": False,
     "reasons": [],
     "profile": "linux-x86_64",

@@ -1,4 +1,4 @@
-"""What the daemon notices of the host: disk, clock, memory."""
+"""What the daemon notices of the host: disk and clock."""
 
 import asyncio
 import os
@@ -10,7 +10,6 @@ from taskgen.daemon import clock as clock_module
 from taskgen.daemon import disk as disk_module
 from taskgen.daemon.clock import ClockWatch
 from taskgen.daemon.disk import DiskWatch, shortage
-from taskgen.daemon.memory import check_memory, host_memory_mb
 from taskgen.problems import Problems
 
 LIMIT_S = 10
@@ -115,41 +114,3 @@ def test_the_kernel_is_asked_to_tell_and_nothing_is_left_of_that():
         assert len(os.listdir("/proc/self/fd")) == before
 
     asyncio.run(main())
-
-
-@pytest.fixture
-def host(tmp_path):
-    """What /proc and /sys/fs/cgroup say of a host with 8 GiB."""
-    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
-    (proc / "self").mkdir(parents=True)
-    (proc / "meminfo").write_text("MemTotal:        8388608 kB\nMemFree:  10 kB\n")
-    (proc / "self" / "cgroup").write_text("0::/system.slice/taskgend.service\n")
-    group = cgroups / "system.slice" / "taskgend.service"
-    group.mkdir(parents=True)
-    (group / "memory.max").write_text("max\n")
-    return proc, cgroups, group
-
-
-def test_memory_is_the_hosts_or_what_a_control_group_leaves_of_it(host):
-    proc, cgroups, group = host
-    assert host_memory_mb(proc, cgroups) == 8192
-    (group.parent / "memory.max").write_text(f"{2**30}\n")
-    assert host_memory_mb(proc, cgroups) == 1024
-    (group / "memory.max").write_text(f"{2**29}\n")
-    assert host_memory_mb(proc, cgroups) == 512
-
-
-def test_memory_of_this_host_is_something():
-    assert host_memory_mb() > 100
-
-
-def test_too_little_memory_for_the_machines_is_reported_with_how_many_fit():
-    problems = Problems()
-    check_memory(problems, 4, 192, 1024)
-    assert problems.current == ()
-    check_memory(problems, 5, 192, 1024)
-    (problem,) = problems.current
-    assert problem.text == "5 machines may need 1.2 GiB, the host has 1.0 GiB"
-    assert problem.hint == "4 fit: taskgen fleet set-max"
-    check_memory(problems, 4, 192, 1024)
-    assert problems.current == ()

@@ -1,6 +1,7 @@
 """Engine and pool together, on machines without QEMU: nothing is lost, nothing is left."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from engine_world import World, good
@@ -157,6 +158,49 @@ def test_lowering_the_limit_retires_the_highest_machine_after_its_run():
         await world.run()
         assert good(world) == list(range(40))
         assert world.served == ["taskgen-1", "taskgen-2"]
+
+    asyncio.run(main())
+
+
+def test_no_more_machines_come_than_there_is_room_for_and_less_room_retires_the_highest():
+    class Cramped(World):
+        def __init__(self, *args, **keys):
+            super().__init__(*args, **keys)
+            self.used = []
+
+        async def execute(self, machine, run):
+            self.used.append(machine.name)
+            if len(self.served) == 2:
+                self.pool.room = replace(self.pool.room, memory_mb=1)
+            await asyncio.sleep(0)
+            return outcome(target=machine.name)
+
+    async def main():
+        world = await Cramped.made_with(variants=40, limit=3)
+        world.pool.room = replace(world.pool.room, memory_mb=400)
+        await world.run()
+        assert good(world) == list(range(40))
+        assert world.made == 2
+        assert set(world.used) == {"taskgen-1", "taskgen-2"}
+        assert set(world.used[-10:]) == {"taskgen-1"}
+
+    asyncio.run(main())
+
+
+def test_machines_come_as_soon_as_there_is_room_for_them():
+    class Cramped(World):
+        async def execute(self, machine, run):
+            if len(self.served) < 3:  # the others are waited for
+                self.pool.room = replace(self.pool.room, memory_mb=8192)
+                await self.until(lambda: len(self.served) == 3)
+            return outcome(target=machine.name)
+
+    async def main():
+        world = await Cramped.made_with(variants=40, limit=3)
+        world.pool.room = replace(world.pool.room, memory_mb=1)
+        await world.run()
+        assert good(world) == list(range(40))
+        assert sorted(world.served) == ["taskgen-1", "taskgen-2", "taskgen-3"]
 
     asyncio.run(main())
 

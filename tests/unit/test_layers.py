@@ -69,6 +69,7 @@ LAYERS = {
     "taskgen.lifecycle": 2,
     "taskgen.machine_info": 2,
     "taskgen.protocol": 2,
+    "taskgen.room": 2,
     "taskgen.scan": 2,
     "taskgen.simulation": 2,
     # the edges
@@ -171,7 +172,11 @@ def test_the_table_names_only_modules_that_exist_or_are_planned():
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in MODULES if m.startswith(("taskgen.protocol", "taskgen.fleet", "taskgen.scan"))],
+    [
+        m
+        for m in MODULES
+        if m.startswith(("taskgen.protocol", "taskgen.fleet", "taskgen.room", "taskgen.scan"))
+    ],
 )
 def test_what_is_without_io_imports_no_io(module):
     text = path_of(module).read_text(encoding="utf-8")
