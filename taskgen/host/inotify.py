@@ -21,6 +21,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _EVENT = struct.Struct("iIII")  # inotify(7): wd, mask, cookie, length of the name
 _BUFFER = 64 * 1024
 
+# Of masks, linux/inotify.h.
+_OVERFLOW = 0x4000
+_ADD = 0x20000000
+_ONE_SHOT = 0x80000000
+
 
 class Change(enum.IntFlag):
     """What happened, ``linux/inotify.h``."""
@@ -43,6 +48,7 @@ class Inotify:
         if self._fd < 0:
             raise _error("inotify cannot be used")
         self._callbacks: dict[int, list[Callable[[], object]]] = {}
+        self._once: dict[int, Callable[[], object]] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._on_readable)
 
@@ -54,9 +60,9 @@ class Inotify:
 
         :raises HostError: if the path cannot be watched.
         """
-        # IN_MASK_ADD: another watch of the same file keeps what it asked for.
+        # _ADD: another watch of the same file keeps what it asked for.
         watch = _libc.inotify_add_watch(
-            self._fd, os.fsencode(path), ctypes.c_uint32(changes | 0x20000000)
+            self._fd, os.fsencode(path), ctypes.c_uint32(changes | _ADD)
         )
         if watch < 0:
             raise _error(f"{path} cannot be watched")
@@ -70,6 +76,32 @@ class Inotify:
                 self._callbacks.pop(watch, None)
                 if self._fd >= 0:
                     _libc.inotify_rm_watch(self._fd, watch)  # fails if the file is gone: as well
+
+    def once(
+        self, path: Path, changes: Change, callback: Callable[[], object]
+    ) -> Callable[[], None]:
+        """Call ``callback`` after the next change of ``path``, and never again.
+
+        For files that change so often that to be told of each change would be work. No other
+        watch may be of the same file.
+
+        :returns: call it to have the watch taken away; harmless once it has told.
+        :raises HostError: if the path cannot be watched.
+        """
+        watch = _libc.inotify_add_watch(
+            self._fd, os.fsencode(path), ctypes.c_uint32(changes | _ONE_SHOT)
+        )
+        if watch < 0:
+            raise _error(f"{path} cannot be watched")
+        self._once[watch] = callback
+
+        def forget() -> None:
+            if self._once.get(watch) is callback:
+                del self._once[watch]
+                if self._fd >= 0:
+                    _libc.inotify_rm_watch(self._fd, watch)
+
+        return forget
 
     def close(self) -> None:
         """Stop watching."""
@@ -92,12 +124,14 @@ class Inotify:
             while offset < len(data):
                 watch, mask, _, length = _EVENT.unpack_from(data, offset)
                 offset += _EVENT.size + length
-                if mask & 0x4000:  # IN_Q_OVERFLOW: some are lost, so all may have changed
-                    changed.update(dict.fromkeys(self._callbacks))
+                if mask & _OVERFLOW:  # some are lost, so all may have changed
+                    changed.update(dict.fromkeys([*self._callbacks, *self._once]))
                 changed[watch] = None
         for watch in changed:
             for callback in tuple(self._callbacks.get(watch, ())):
                 callback()
+            if only := self._once.pop(watch, None):
+                only()
 
 
 def _error(what: str) -> HostError:
