@@ -180,7 +180,8 @@ class DaemonError(TaskgenError):
 
 
 class DaemonUnreachableError(DaemonError):
-    """The daemon cannot be reached, or it went away before it answered."""
+    """The daemon cannot be reached, or it went away before it answered, or it says why it has no
+    event stream to give just now."""
 
 
 class MachineError(TaskgenError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +16,13 @@ from httpx_sse import EventSource
 from taskgen.client import calls
 from taskgen.client.address import Address, find
 from taskgen.client.api import Api
-from taskgen.client.call import BUSY, Call, error_of
+from taskgen.client.call import Call, error_of
 from taskgen.client.console import AsyncConsole, open_async_console
 from taskgen.client.routes import Awaiting
-from taskgen.client.stream import SILENT_S, Position
+from taskgen.client.stream import SILENT_S, Position, refusal
 from taskgen.client.transport import Repeats, unreachable
 from taskgen.client.uploads import digest, found
-from taskgen.errors import DaemonUnreachableError
+from taskgen.errors import DaemonUnreachableError, TaskgenError
 from taskgen.resources import EventKind, StreamEvent
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class AsyncClient(Api, Awaiting):
         :raises DaemonUnreachableError: if it cannot be reached, or the connection is lost.
         """
         try:
-            async with self._stream(position.call(), read_s=SILENT_S) as response:
+            async with self._stream(position.call(), SILENT_S, refusal) as response:
                 position.connected()
                 async with aclosing(_events(response, position)) as events:
                     yield events
@@ -141,18 +141,19 @@ class AsyncClient(Api, Awaiting):
 
     @asynccontextmanager
     async def _stream(
-        self, call: Call[Any], read_s: float | None = None
+        self,
+        call: Call[Any],
+        read_s: float | None = None,
+        refused: Callable[[httpx.Response], TaskgenError] = error_of,
     ) -> AsyncIterator[httpx.Response]:
         request = call.request(self._http)
         if read_s is not None:
             request.extensions = {"timeout": {**request.extensions["timeout"], "read": read_s}}
         response = await self._http.send(request, stream=True)
         try:
-            if response.status_code in BUSY:
-                raise httpx.ReadError(f"answered {response.status_code}", request=request)
             if not response.is_success:
                 await response.aread()
-                raise error_of(response)
+                raise refused(response)
             yield response
         finally:
             await response.aclose()

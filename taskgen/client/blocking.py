@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +16,13 @@ from httpx_sse import EventSource
 from taskgen.client import calls
 from taskgen.client.address import Address, find
 from taskgen.client.api import Api
-from taskgen.client.call import BUSY, Call, error_of
+from taskgen.client.call import Call, error_of
 from taskgen.client.console import Console, open_console
 from taskgen.client.routes import Blocking
-from taskgen.client.stream import SILENT_S, Position
+from taskgen.client.stream import SILENT_S, Position, refusal
 from taskgen.client.transport import Repeats, over_socket, unreachable
 from taskgen.client.uploads import digest, found
+from taskgen.errors import DaemonUnreachableError, TaskgenError
 from taskgen.resources import EventKind, StreamEvent
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Client(Api, Blocking):
         position = Position(after, kinds=kinds, job=job, run_events=run_events)
         while True:
             try:
-                with self._stream(position.call(), read_s=SILENT_S) as response:
+                with self._stream(position.call(), SILENT_S, refusal) as response:
                     position.connected()
                     for sent in EventSource(response).iter_sse():
                         if (event := position.read(sent)) is not None:
@@ -103,6 +104,9 @@ class Client(Api, Blocking):
             except httpx.TransportError as error:
                 if not position.ever:
                     raise unreachable(self.address, error) from error
+            except DaemonUnreachableError:
+                if not position.ever:
+                    raise
             time.sleep(position.delay_s())
 
     def results(self, **choice: Any) -> Generator[bytes, None, None]:
@@ -154,17 +158,20 @@ class Client(Api, Blocking):
         return {name: self.upload_binary(path) for name, path in found(names, directories).items()}
 
     @contextmanager
-    def _stream(self, call: Call[Any], read_s: float | None = None) -> Iterator[httpx.Response]:
+    def _stream(
+        self,
+        call: Call[Any],
+        read_s: float | None = None,
+        refused: Callable[[httpx.Response], TaskgenError] = error_of,
+    ) -> Iterator[httpx.Response]:
         request = call.request(self._http)
         if read_s is not None:
             request.extensions = {"timeout": {**request.extensions["timeout"], "read": read_s}}
         response = self._http.send(request, stream=True)
         try:
-            if response.status_code in BUSY:
-                raise httpx.ReadError(f"answered {response.status_code}", request=request)
             if not response.is_success:
                 response.read()
-                raise error_of(response)
+                raise refused(response)
             yield response
         finally:
             response.close()

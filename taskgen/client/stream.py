@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+import httpx
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 
-from taskgen.client.call import Call, nothing
-from taskgen.errors import DaemonError
+from taskgen.client.call import BUSY, Call, error_of, nothing
+from taskgen.errors import DaemonError, DaemonUnreachableError, TaskgenError
 from taskgen.resources import EventKind, StreamEvent
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,16 @@ SILENT_S = 60.0
 
 #: Seconds between tries to reach the daemon again, from the first to the longest.
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
+
+
+def refusal(response: httpx.Response) -> TaskgenError:
+    """Why the stream is not to be had, as the daemon says it. What may pass by itself is worth
+    another try, as it is where nobody answers."""
+    error = error_of(response)
+    if response.status_code not in BUSY:
+        return error
+    hint = error.hint or "it may pass: try again"
+    return DaemonUnreachableError(error.message, hint=hint, status=response.status_code)
 
 
 class Position:

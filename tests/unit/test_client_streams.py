@@ -14,7 +14,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from taskgen.bulletin import Bulletin
 from taskgen.client import AsyncClient, Client
-from taskgen.errors import DaemonUnreachableError, UnknownJobError, UnknownMachineError
+from taskgen.errors import (
+    DaemonUnreachableError,
+    QueueError,
+    UnknownJobError,
+    UnknownMachineError,
+)
 from taskgen.resources import EventKind
 
 PATIENCE_S = 60
@@ -24,6 +29,7 @@ class Server:
     """Speaks as the daemon does, as far as these tests look.
 
     :ivar asked: headers and query of those who asked for events.
+    :ivar refusals: why those who ask for events next get none for the time being.
     """
 
     def __init__(self):
@@ -31,6 +37,7 @@ class Server:
         self.asked = []
         self.heard = threading.Semaphore(0)
         self.loop = None
+        self.refusals = []
 
     def publish(self, key):
         self.loop.call_soon_threadsafe(self.bulletin.publish, EventKind.PROBLEM, {"key": key})
@@ -56,6 +63,8 @@ class Server:
     async def events(self, request):
         if request.query_params.get("job") == "none":
             return problem(404, "UnknownJobError", "job none: there is no such job")
+        if self.refusals:
+            return problem(503, "QueueError", self.refusals.pop())
         self.asked.append((dict(request.headers), request.query_params.multi_items()))
         kinds = [EventKind(kind) for kind in request.query_params.getlist("kind")] or None
         subscription = self.bulletin.subscribe(request.headers.get("last-event-id"), kinds)
@@ -71,6 +80,9 @@ class Server:
         return StreamingResponse(told(), media_type="text/event-stream")
 
     async def results(self, request):
+        if request.query_params.get("target") == "full":
+            return problem(503, "QueueError", "nothing can be kept: No space left on device")
+
         async def content():
             yield b"run,target\n"
             yield str(sorted(request.query_params.multi_items())).encode()
@@ -177,6 +189,49 @@ def test_the_stream_for_a_loop_goes_on_too(server, socket):
 def test_a_stream_that_is_refused_says_why(socket):
     with Client(socket) as client, pytest.raises(UnknownJobError, match="job none"):
         next(client.events(job="none"))
+
+
+def test_a_stream_that_is_refused_for_the_time_being_says_why(server, socket):
+    async def main():
+        async with AsyncClient(socket) as client, aclosing(client.events()) as events:
+            await anext(events)
+
+    server.refusals = ["the disk is full", "the disk is full"]
+    with Client(socket) as client, pytest.raises(DaemonUnreachableError) as told:
+        next(client.events())
+    with pytest.raises(DaemonUnreachableError) as told_too:
+        asyncio.run(main())
+    assert str(told.value) == str(told_too.value) == "the disk is full (it may pass: try again)"
+
+
+def test_a_stream_that_has_been_there_is_asked_for_until_it_is_there_again(server, socket):
+    def side():
+        assert server.heard.acquire(timeout=PATIENCE_S)
+        server.refusals = ["the disk is full", "the disk is full"]
+        server.publish("a")
+        server.break_off()
+        assert server.heard.acquire(timeout=PATIENCE_S)
+        assert server.refusals == []
+        server.publish("b")
+
+    thread = threading.Thread(target=side)
+    thread.start()
+    with Client(socket) as client:
+        events = client.events()
+        assert [next(events).data["key"] for _ in range(2)] == ["a", "b"]
+        events.close()
+    thread.join()
+
+
+def test_results_that_are_refused_for_the_time_being_say_why(socket):
+    async def main():
+        async with AsyncClient(socket) as client:
+            await client.save_results(io.BytesIO(), target="full")
+
+    with Client(socket) as client, pytest.raises(QueueError, match="No space left"):
+        client.save_results(io.BytesIO(), target="full")
+    with pytest.raises(QueueError, match="No space left"):
+        asyncio.run(main())
 
 
 def test_a_stream_of_a_daemon_that_is_not_there_is_told_at_once(tmp_path):
