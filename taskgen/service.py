@@ -264,7 +264,9 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
                 )
             )
         on_stall = partial(_stalled, problems) if plan.lasting else None
-        queue = await stack.enter_async_context(JobQueue.open(plan.queue, on_stall=on_stall))
+        queue = await stack.enter_async_context(
+            JobQueue.open(plan.queue, order=plan.settings.run.order, on_stall=on_stall)
+        )
         queue.paused = plan.wishes.paused
         if not plan.lasting:  # a daemon looks again and again, and begins at once
             await queue.prune_by(plan.settings.results)

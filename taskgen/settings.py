@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from taskgen.config import STRICT, convert, live, read_toml
+from taskgen.config import LIVE, STRICT, convert, live, read_toml
 from taskgen.daemon_settings import ApiSettings, DaemonSettings, LogSettings
 from taskgen.errors import ConfigError
 
@@ -96,6 +96,14 @@ class Reset(StrEnum):
     REBOOT = "reboot"  # the guest starts anew for each run
 
 
+class Order(StrEnum):
+    """Which of several jobs of the same priority gets a target. :mod:`taskgen.queue.schedule`
+    decides by it."""
+
+    FAIR = "fair"  #: the one with the fewest runs on targets, of these the one that waited longest
+    FIFO = "fifo"  #: the oldest one, until it has nothing left
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """``[run]``: what holds for the runs of a job, unless it says otherwise itself.
@@ -104,6 +112,8 @@ class RunSettings:
     :ivar margin: factor on the time that a run can take by its own periods.
     :ivar slack_s: seconds added to that.
     :ivar reset: what is done to a target between two runs: ``clear`` its tasks, or ``reboot`` it.
+    :ivar order: between jobs of the same priority: ``fair``, they share the targets, or ``fifo``,
+        the oldest one gets all that it can use, and the next one what is left.
     """
 
     __pydantic_config__ = STRICT
@@ -112,6 +122,7 @@ class RunSettings:
     margin: float = live(1.5)
     slack_s: float = live(10.0)
     reset: Reset = Reset.CLEAR
+    order: Order = field(default=Order.FAIR, metadata={LIVE: True})
 
     def __post_init__(self) -> None:
         if self.tries < 1:

@@ -78,6 +78,7 @@ class Daemon:
         work.engine.idle_s = fleet.idle_timeout_s
         if work.fleet:
             work.fleet.memory_mb = fleet.memory_mb
+        work.queue.order = self.settings.run.order
         work.wished.default_limit(max_machines(self.settings))
         self._clean.set()
         if not taken and not waiting:

@@ -1,7 +1,6 @@
 """The job queue: what is to be run, what is being run, and what came of it."""
 
 from taskgen.queue.jobs import JobQueue, new_job_id
-from taskgen.queue.schedule import Order
 from taskgen.queue.values import (
     Attempt,
     JobInfo,
@@ -11,6 +10,7 @@ from taskgen.queue.values import (
     RunState,
     VariantSource,
 )
+from taskgen.settings import Order
 
 __all__ = [
     "Attempt",

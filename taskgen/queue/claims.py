@@ -14,9 +14,10 @@ from taskgen.interfaces import Outcome, Run, Target
 from taskgen.queue.committer import GATHER_S, Committer
 from taskgen.queue.database import Batch, Database
 from taskgen.queue.history import History
-from taskgen.queue.schedule import Order, choose, given_up
+from taskgen.queue.schedule import choose, given_up
 from taskgen.queue.values import ENDED, JobState
 from taskgen.queue.work import Claim, Unwritten, Work
+from taskgen.settings import Order
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Claims(History):
         self._committer = Committer(database, thread, self._collect, self._committed, stall)
         self._paused = False
         self._kept = database.path is not None
-        self._order = order
+        self.order = order  #: between jobs of the same priority, from the next claim on
         self._clock = clock
         self._works = {work.id: work for work in works}
         self._open = dict(self._works)  # those that have not ended
@@ -178,7 +179,7 @@ class Claims(History):
                     offers.append((work, others))
         if len(offers) < 2:
             return offers[0] if offers else None
-        best = choose((work.candidate for work, _ in offers), self._order)
+        best = choose((work.candidate for work, _ in offers), self.order)
         return next(offer for offer in offers if best and offer[0].number == best.number)
 
     def _others(self, target: Target, profile: str | None) -> list[str]:

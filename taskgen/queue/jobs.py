@@ -23,11 +23,11 @@ from taskgen.provenance import of_taskset
 from taskgen.queue import rows
 from taskgen.queue.reader import Reader
 from taskgen.queue.recovery import load
-from taskgen.queue.schedule import Order
 from taskgen.queue.source import source_of
 from taskgen.queue.steering import Steering
 from taskgen.queue.values import JobInfo, JobSpec, JobState, total_of
 from taskgen.queue.work import Work
+from taskgen.settings import Order
 from taskgen.taskset import TaskSet
 
 log = logging.getLogger(__name__)

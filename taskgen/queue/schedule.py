@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from taskgen.interfaces import FailureClass, Outcome
+from taskgen.settings import Order
 
 #: Failures in a row, none of them the task-set's own, after which a variant is set aside: it may be
 #: what kills the machines, and would kill one after the other.
@@ -16,13 +16,6 @@ POISON_AFTER = 3
 #: The same where some of them came before it was begun: it is not to blame for those, but this must
 #: end some day.
 HOPELESS_AFTER = 20
-
-
-class Order(StrEnum):
-    """Which of several jobs of the same priority gets a target."""
-
-    FAIR = "fair"  #: the one with the fewest runs on targets, of these the one that waited longest
-    FIFO = "fifo"  #: the oldest one, until it has nothing left
 
 
 @dataclass(frozen=True, slots=True)

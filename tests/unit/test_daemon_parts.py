@@ -1,5 +1,6 @@
 """The daemon's state directory, its log, its service manager, and settings that are read again."""
 
+import asyncio
 import io
 import json
 import logging
@@ -9,14 +10,18 @@ import stat
 from dataclasses import replace
 
 import pytest
+from distributor_tools import profile_of
 
+from taskgen.daemon.api import api
+from taskgen.daemon.daemon import running
 from taskgen.daemon.logs import configure_logging
 from taskgen.daemon.notify import Notifier
 from taskgen.daemon.reload import merged
 from taskgen.daemon.state import state_directory
 from taskgen.errors import ConfigError, HostError
 from taskgen.log_fields import log_fields
-from taskgen.settings import LogSettings, Settings, load_settings
+from taskgen.problems import Problems
+from taskgen.settings import LogSettings, Order, Settings, load_settings
 from taskgen.wishes import Wishes
 
 
@@ -182,6 +187,25 @@ def test_nobody_is_told_where_nobody_asked(environment):
     notifier = Notifier(environment)
     notifier.ready("well")
     assert notifier.interval_s == 0
+
+
+def test_the_order_of_jobs_is_taken_over_in_the_midst_of_work(tmp_path, monkeypatch):
+    profile_of(tmp_path, monkeypatch)
+    options = {
+        "fleet": {"launch": False},
+        "hosts": {"addresses": ["127.0.0.99"], "profile": "board"},
+        "api": {"socket": str(tmp_path / "s"), "group": ""},
+    }
+    settings = load_settings(None, {}, options)
+
+    async def main():
+        with state_directory(tmp_path / "state") as state:
+            async with running(settings, state, Problems(), api) as daemon:
+                assert daemon.service.queue.order is Order.FAIR
+                daemon.take_over(load_settings(None, {"TASKGEN_RUN__ORDER": "fifo"}, options))
+                assert daemon.service.queue.order is Order.FIFO
+
+    asyncio.run(main())
 
 
 def test_only_what_can_be_taken_over_is(tmp_path):

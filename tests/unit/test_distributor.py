@@ -181,6 +181,23 @@ def test_a_queue_with_a_file_goes_on_in_the_next_program(distributing, tmp_path)
         assert [each.variant for each in job.results()] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("order", ["fair", "fifo"])
+def test_jobs_share_the_hosts_or_come_one_after_the_other_as_the_settings_say(
+    distributing, tmp_path, monkeypatch, order
+):
+    queue = tmp_path / "queue.sqlite"
+    monkeypatch.setenv("TASKGEN_RUN__ORDER", order)
+    with distributing(fake=ENDLESS, queue=queue) as (distributor, _):
+        for _ in range(2):
+            distributor.add_job(tasks(4))
+    with distributing(queue=queue) as (distributor, _):  # from the first run on, both are there
+        first, second = distributor.jobs()
+        second.wait(PATIENCE_S)
+        first.wait(PATIENCE_S)
+        ended = max(each.sequence for each in first.results())
+        assert (min(each.sequence for each in second.results()) > ended) is (order == "fifo")
+
+
 def test_a_handler_of_the_next_program_is_told_everything_and_files_have_it_once(
     distributing, tmp_path
 ):

@@ -386,6 +386,21 @@ def test_the_oldest_job_goes_first_where_that_is_wanted():
     assert order_of(Order.FIFO, {"a": JobSpec(sweep(3)), "b": JobSpec(sweep(1))}) == "aaab"
 
 
+def test_the_order_can_be_changed_while_runs_are_handed_out():
+    async def work(queue):
+        for name in "ab":
+            await queue.add(JobSpec(sweep(3)), job_id=name)
+        order = []
+        while run := await queue.claim(TARGET):
+            order.append(run.job_id)
+            await queue.settle(ended(run))
+            if len(order) == 2:
+                queue.order = Order.FIFO
+        return "".join(order)
+
+    assert with_queue(None, work) == "abaabb"
+
+
 def test_a_cancelled_job_gives_nothing_more_and_keeps_what_it_has(path):
     async def work(queue):
         job_id = await queue.add(JobSpec(sweep(5)))

@@ -3,7 +3,8 @@
 import pytest
 
 from taskgen.interfaces import FailureClass, Outcome
-from taskgen.queue.schedule import Candidate, Order, choose, given_up, may_repeat
+from taskgen.queue.schedule import Candidate, choose, given_up, may_repeat
+from taskgen.settings import Order
 
 TASK, GUEST, MACHINE, INFRASTRUCTURE = FailureClass
 

@@ -51,6 +51,7 @@ def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
         ("[fleet]\nidle_timeout_s = -1\n", "idle_timeout_s must not be negative"),
         ('[qemu]\naccelerator = "xen"\n', r"qemu\.accelerator = 'xen': .*'auto', 'kvm' or 'tcg'"),
         ('[run]\nreset = "power"\n', r"run\.reset = 'power': .*'clear' or 'reboot'"),
+        ('[run]\norder = "lifo"\n', r"run\.order = 'lifo': .*'fair' or 'fifo'"),
         ("[hosts]\nport = 0\n", "port must be from 1 to 65535"),
         ("[hosts]\nconcurrency = 0\n", "concurrency must be above 0"),
         ("[hosts]\nreboot_s = -1\n", "reboot_s must be above 0"),
