@@ -98,7 +98,7 @@ class LogSettings:
     """``[log]``: what the daemon says on standard error.
 
     :ivar format: ``human``, one line of text each; ``json``, one object in a line each; ``auto``:
-        human on a terminal, else JSON.
+        human on a terminal, else JSON. Terminals get colours, unless ``NO_COLOR`` is set.
     :ivar level: the least important messages that are said.
     """
 

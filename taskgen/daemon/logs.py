@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -18,6 +19,16 @@ _LIBRARIES = ("asyncio", "qemu", "pyroute2", "uvicorn", "httpx")
 
 #: The most important of :data:`taskgen.daemon_settings.LogSettings.level` first.
 _MORE = ("error", "warning", "info", "debug")
+
+
+#: How a terminal shows the time of day, and levels that are not the usual one.
+_FAINT = "2"
+_COLOURS = {
+    logging.DEBUG: _FAINT,
+    logging.WARNING: "33",  # yellow
+    logging.ERROR: "31",  # red
+    logging.CRITICAL: "1;31",
+}
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,16 +51,25 @@ class HumanFormatter(logging.Formatter):
     """Time of day, level where it is not the usual one, message.
 
     What guests and users said in it can neither move the cursor nor pass for a line of its own:
-    further lines are indented.
+    further lines are indented, and no colour is theirs.
+
+    :param colours: whether time and level have some.
     """
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(mark)s%(message)s", "%H:%M:%S")
+    def __init__(self, *, colours: bool = False) -> None:
+        super().__init__("%(message)s")
+        self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
-        usual = record.levelno == logging.INFO
-        record.mark = "" if usual else f"{record.levelname.lower()}: "
-        return re.sub(r"\n(?! )", "\n    ", printable(super().format(record)))
+        said = re.sub(r"\n(?! )", "\n    ", printable(super().format(record)))
+        time = self._coloured(self.formatTime(record, "%H:%M:%S"), _FAINT)
+        if record.levelno == logging.INFO:
+            return f"{time} {said}"
+        colour = _COLOURS.get(record.levelno, _FAINT)
+        return f"{time} {self._coloured(f'{record.levelname.lower()}:', colour)} {said}"
+
+    def _coloured(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
 
 
 def configure_logging(
@@ -63,7 +83,7 @@ def configure_logging(
     stream = stream or sys.stderr
     human = settings.format == "human" or (settings.format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(HumanFormatter() if human else JsonFormatter())
+    handler.setFormatter(HumanFormatter(colours=_has_colours(stream)) if human else JsonFormatter())
     wanted = _MORE.index(settings.level) + verbose
     level = getattr(logging, _MORE[min(wanted, len(_MORE) - 1)].upper())
     root = logging.getLogger()
@@ -73,3 +93,9 @@ def configure_logging(
     everything = wanted >= len(_MORE)
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.DEBUG if everything else logging.ERROR)
+
+
+def _has_colours(stream: TextIO) -> bool:
+    """A terminal that has them, of somebody who wants them (https://no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    return stream.isatty() and not plain

@@ -5,8 +5,12 @@ import io
 import json
 import logging
 import os
+import pty
+import re
+import select
 import socket
 import stat
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -141,6 +145,60 @@ def test_what_strangers_said_passes_for_no_line_of_the_log(logged):
     logging.getLogger("taskgen.x").info("no job %s", "a\n12:00:00 all is well\x1b[2J\x9b2J")
     lines = logged.getvalue().splitlines()
     assert lines[1:] == ["    12:00:00 all is well\ufffd[2J\ufffd2J"]
+
+
+@contextmanager
+def terminal():
+    """The two ends of a terminal: who writes, and a function that gives what is shown."""
+    main, side = pty.openpty()
+
+    def shown():
+        text = ""
+        while select.select([main], [], [], 0)[0]:
+            text += os.read(main, 4096).decode()
+        return text.splitlines()
+
+    try:
+        with os.fdopen(side, "w") as stream:
+            yield stream, shown
+    finally:
+        os.close(main)
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_gets_lines_for_people_in_colours_if_they_are_wanted(
+    logged, monkeypatch, variables
+):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in ({"TERM": "xterm"} | variables).items():
+        monkeypatch.setenv(name, value)
+    log = logging.getLogger("taskgen.x")
+    with terminal() as (stream, shown):
+        configure_logging(LogSettings(), stream=stream)
+        log.info("all is well")
+        log.warning("or \x1b[32mnot")
+        log.error("two\nlines")
+        lines = shown()
+    text = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d .*|    lines", line) for line in text)
+    assert [line[9:] for line in text[:3]] == [
+        "all is well",
+        "warning: or \ufffd[32mnot",
+        "error: two",
+    ]
+    coloured = [line[line.index(" ") + 1 :] for line in lines[1:3]]
+    if variables:
+        assert lines == text
+    else:
+        assert coloured == ["\x1b[33mwarning:\x1b[0m or \ufffd[32mnot", "\x1b[31merror:\x1b[0m two"]
+
+
+def test_what_is_redirected_has_no_colours(logged, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    configure_logging(LogSettings(format="human"), stream=logged)
+    logging.getLogger("taskgen.x").warning("not well")
+    assert "\x1b" not in logged.getvalue()
 
 
 @pytest.mark.parametrize(
