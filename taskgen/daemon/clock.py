@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import errno
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,16 @@ from contextlib import contextmanager
 
 from taskgen.problems import Problems
 
+log = logging.getLogger(__name__)
+
 #: Seconds by which the clock must have been set to be worth a word: time servers correct less.
 LEAST_JUMP_S = 1.0
 
 #: Seconds for which people are told of a jump.
 TOLD_S = 600.0
+
+#: Seconds between two looks where the kernel does not tell.
+LOOK_INTERVAL_S = 60.0
 
 _TFD_TIMER_ABSTIME, _TFD_TIMER_CANCEL_ON_SET = 1, 2
 
@@ -63,20 +69,52 @@ class ClockWatch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Notice it while in the block. Costs nothing meanwhile: the kernel tells.
-
-        :raises OSError: if the kernel cannot.
+        """Notice it while in the block. Costs nothing meanwhile: the kernel tells. Where it cannot,
+        the clock is looked at every :data:`LOOK_INTERVAL_S`.
         """
+        try:
+            noticing = self._told_by(_timer_that_ends_when_the_clock_is_set())
+        except OSError as error:
+            log.warning(
+                "the kernel does not tell when the clock is set (%s): looks every %g s",
+                error.strerror,
+                LOOK_INTERVAL_S,
+            )
+            noticing = self._looking()
+        try:
+            with noticing:
+                yield
+        finally:
+            if self._clear:
+                self._clear.cancel()
+
+    @contextmanager
+    def _told_by(self, timer: int) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        timer = _timer_that_ends_when_the_clock_is_set()
         try:
             loop.add_reader(timer, self._ended, timer)
             yield
         finally:
             loop.remove_reader(timer)
             os.close(timer)
-            if self._clear:
-                self._clear.cancel()
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        next_look: asyncio.TimerHandle
+
+        def later() -> None:
+            nonlocal next_look
+            next_look = asyncio.get_running_loop().call_later(LOOK_INTERVAL_S, look)
+
+        def look() -> None:
+            later()
+            self.look()
+
+        later()
+        try:
+            yield
+        finally:
+            next_look.cancel()
 
     def look(self) -> None:
         """Compare the clock with what it should be."""
@@ -107,6 +145,10 @@ class ClockWatch:
 
 
 def _timer_that_ends_when_the_clock_is_set() -> int:
+    """A descriptor that can be read then.
+
+    :raises OSError: if the kernel has no such thing, or no more of them.
+    """
     timer = _libc.timerfd_create(time.CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC)
     if timer < 0:
         raise _os_error()

@@ -1,6 +1,7 @@
 """What the daemon notices of the host: disk and clock."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -114,3 +115,27 @@ def test_the_kernel_is_asked_to_tell_and_nothing_is_left_of_that():
         assert len(os.listdir("/proc/self/fd")) == before
 
     asyncio.run(main())
+
+
+def test_a_clock_of_which_the_kernel_does_not_tell_is_looked_at_now_and_then(monkeypatch, caplog):
+    def refused():
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(clock_module, "_timer_that_ends_when_the_clock_is_set", refused)
+    monkeypatch.setattr(clock_module, "LOOK_INTERVAL_S", 0.01)
+
+    async def main():
+        problems, seen = Problems(), asyncio.Event()
+        offset = [1000.0]
+        watch = ClockWatch(problems, seen.set, offset=lambda: offset[0])
+        with watch.watching():
+            for text in ("forward by 60.0 s", "back by 30.0 s"):  # it goes on after the first
+                offset[0] = 1060.0 if "forward" in text else 1030.0
+                async with asyncio.timeout(LIMIT_S):
+                    await seen.wait()
+                seen.clear()
+                assert [p.text for p in problems.current] == [f"the clock was set {text}"]
+        assert all(each.cancelled() for each in asyncio.get_running_loop()._scheduled)
+
+    asyncio.run(main())
+    assert "Function not implemented" in caplog.text
