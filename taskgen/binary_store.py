@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from taskgen.binaries import ARCHITECTURES, SHA256, check_elf, elf_architecture
 from taskgen.errors import BinaryError, HostError, UploadMissingError
+from taskgen.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -195,25 +195,13 @@ class BinaryStore:
         return True
 
     def _write(self, sha256: str, content: bytes) -> None:
-        # Made with 0600. Its name is no hash: what a crash leaves is taken for nothing else.
-        with tempfile.NamedTemporaryFile(
-            "wb", dir=self.directory, prefix=_NEW, delete=False
-        ) as new:
-            try:
-                new.write(content)
-                new.flush()
-                os.fsync(new.fileno())
-                now = self._clock()
-                os.utime(new.fileno(), (now, now))
-                os.replace(new.name, self.directory / sha256)
-            except BaseException:
-                os.unlink(new.name)
-                raise
-        folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)  # the name, too, is on the disk
-        finally:
-            os.close(folder)
+        # Its first name is no hash: what a crash leaves is taken for nothing else.
+        new = self.directory / f"{_NEW}{sha256}"
+        with whole_file(self.directory / sha256, mode=0o600, temporary=new) as file:
+            file.write(content)
+            file.flush()  # which sets the time, too
+            now = self._clock()
+            os.utime(file.fileno(), (now, now))
 
     def _header(self, sha256: str) -> bytes:
         with (self.directory / sha256).open("rb") as file:

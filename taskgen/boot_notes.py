@@ -15,6 +15,7 @@ from pathlib import Path
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError
 from taskgen.session_manager import Boot
+from taskgen.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +56,14 @@ class BootNotes:
             unsure=tuple(sorted(boot.unsure)),
             stalled=boot.stalled,
         )
-        temporary = self._path.with_suffix(".boot.new")
         try:
-            temporary.write_text(json.dumps(asdict(note)) + "\n", encoding="utf-8")
-            temporary.replace(self._path)
+            # After a loss of power there is no guest of which it could say anything.
+            with whole_file(self._path, durable=False) as file:
+                file.write(json.dumps(asdict(note)).encode() + b"\n")
         except OSError as error:
             log.warning("%s: cannot be written: %s", self._path, error.strerror)
-            for path in (self._path, temporary):
-                with suppress(OSError):
-                    path.unlink()
+            with suppress(OSError):
+                self._path.unlink()
 
     def read(self) -> Boot:
         """What was noted; if that is nothing, or of another QEMU, nothing is known."""

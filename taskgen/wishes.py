@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError, HostError
+from taskgen.whole_file import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +50,8 @@ def save_wishes(path: Path, wishes: Wishes) -> None:
 
     :raises HostError: if that fails.
     """
-    temporary = path.with_suffix(".new")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(wishes), indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)  # the name, too, is on the disk
-        finally:
-            os.close(directory)
+        with whole_file(path) as file:
+            file.write(json.dumps(asdict(wishes), indent=1).encode() + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise HostError(f"{path}: cannot be written: {error.strerror}") from error

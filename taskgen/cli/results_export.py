@@ -10,8 +10,8 @@ import click
 
 from taskgen.cli.note import note
 from taskgen.cli.options import job_option, label_option
+from taskgen.cli.output_file import output_file
 from taskgen.cli.units import moment_of
-from taskgen.cli.whole_file import whole_file
 from taskgen.client import Client
 from taskgen.errors import ConfigError
 
@@ -76,6 +76,6 @@ def export(  # noqa: PLR0917 - click passes each option by its name
         if path is None:
             client.save_results(sys.stdout.buffer, **choice)
             return
-        with whole_file(path, replace=force) as file:
+        with output_file(path, replace=force) as file:
             size = client.save_results(file, **choice)
     note(f"{path}: {size / 1e6:.1f} MB written")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgen.errors import ConfigError, HostError, PrivilegeError
+from taskgen.whole_file import whole_file
 from taskgen.wishes import Wishes, load_wishes, save_wishes
 
 #: A QMP socket cannot be bound below a directory that the QEMU user cannot pass.
@@ -143,12 +144,5 @@ def _make_token(path: Path) -> None:
     """Make the file where there is none, whole or not at all, and never readable for others."""
     if path.exists():
         return
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(file, f"{secrets.token_urlsafe(_TOKEN_BYTES)}\n".encode())
-        os.fsync(file)
-    finally:
-        os.close(file)
-    temporary.replace(path)
+    with whole_file(path, mode=0o600) as file:
+        file.write(f"{secrets.token_urlsafe(_TOKEN_BYTES)}\n".encode())

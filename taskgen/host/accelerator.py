@@ -31,6 +31,7 @@ from taskgen.host.qemu_command import Accelerator
 from taskgen.host.records import Kind, embedded_name, state_root
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
+from taskgen.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,6 @@ def _load(path: Path) -> dict[str, _Probed]:
 
 
 def _store(path: Path, known: dict[str, _Probed]) -> None:
-    temporary = path.with_suffix(".new")
     data = {key: asdict(value) for key, value in known.items()}
-    temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path, durable=False) as file:  # one that is torn is found out again
+        file.write(json.dumps(data, indent=1).encode() + b"\n")

@@ -33,6 +33,7 @@ from typing import TypeVar
 
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError
+from taskgen.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def remove_machine(machines: Path, name: str) -> None:
     """Remove a machine's directory, then its record; its process has ended."""
     with suppress(FileNotFoundError):
         shutil.rmtree(machines / name)
-    for suffix in (".new", ".boot.new", ".boot", ".json"):
+    for suffix in (".json.new", ".boot.new", ".boot", ".json"):
         (machines / f"{name}{suffix}").unlink(missing_ok=True)
 
 
@@ -147,7 +148,7 @@ def clear_machines(machines: Path) -> None:
     """Remove all machines' directories and records, and the directory if nothing else is in it."""
     for file in machine_files(machines):
         remove_machine(machines, file.stem)
-    for name in (FLEET_FILE, "fleet.new"):
+    for name in (FLEET_FILE, f"{FLEET_FILE}.new"):
         (machines / name).unlink(missing_ok=True)
     with suppress(OSError):  # something of others is in it
         machines.rmdir()
@@ -175,9 +176,9 @@ def is_torn(file: Path) -> bool:
 
 def write_json(path: Path, record: FleetRecord | MachineRecord) -> None:
     """Write a record, whole or not at all."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    # A loss of power may leave it torn, but leaves no machine and no network either: see is_torn().
+    with whole_file(path, durable=False) as file:
+        file.write(json.dumps(asdict(record), indent=1).encode() + b"\n")
 
 
 def read_json(path: Path, cls: type[T]) -> T:

@@ -34,7 +34,7 @@ async def main(stage, name, kind, namespace):
     mark = directory.record.mark
     async with AsyncExitStack() as stack:
         if stage == "no record":
-            (directory.path / "fleet.json").rename(directory.path / "fleet.new")
+            (directory.path / "fleet.json").rename(directory.path / "fleet.json.new")
         elif stage == "unfinished name":
             netns.DIRECTORY.mkdir(exist_ok=True)
             (netns.DIRECTORY / namespace).touch(mode=0)

@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_leaves_nothing(store, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("taskgen.binary_store.os.fsync", full)
+    monkeypatch.setattr("taskgen.whole_file.os.fsync", full)
     with pytest.raises(HostError, match=f"{SHA}: cannot be kept: No space left"):
         store.put(SHA, HEY)
     assert names(store) == []
@@ -115,7 +115,7 @@ def test_a_crash_leaves_the_whole_or_nothing(store, monkeypatch):
     pid = os.fork()
     if pid == 0:
         try:
-            monkeypatch.setattr("taskgen.binary_store.os.replace", lambda *names: os._exit(0))
+            monkeypatch.setattr("taskgen.whole_file.os.replace", lambda *names: os._exit(0))
             store.put(SHA, HEY)
         finally:
             os._exit(1)

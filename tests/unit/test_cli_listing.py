@@ -8,7 +8,7 @@ from rich.console import Console
 
 from taskgen.cli import listing
 from taskgen.cli.listing import Column, print_facts, print_json, print_list
-from taskgen.cli.whole_file import whole_file
+from taskgen.cli.output_file import output_file
 from taskgen.errors import ConfigError
 from taskgen.printable import printable
 from taskgen.resources import Lease
@@ -86,7 +86,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     path = tmp_path / "results.csv"
 
     def write(content, **options):
-        with whole_file(path, **options) as file:
+        with output_file(path, **options) as file:
             file.write(content)
             assert not path.exists() or path.read_bytes() != content
 
@@ -95,7 +95,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     with pytest.raises(ConfigError, match=r"is there already \(--force replaces it\)"):
         write(b"two")
     write(b"two", replace=True)
-    with pytest.raises(ZeroDivisionError), whole_file(path, replace=True) as file:
+    with pytest.raises(ZeroDivisionError), output_file(path, replace=True) as file:
         file.write(b"half") // 0
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
@@ -103,12 +103,12 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
 
 def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path):
     path = tmp_path / "results.csv"
-    with pytest.raises(ConfigError, match="is there already"), whole_file(path):
+    with pytest.raises(ConfigError, match="is there already"), output_file(path):
         path.write_bytes(b"theirs")
     assert path.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_directory_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ConfigError, match="No such file"), whole_file(tmp_path / "no" / "f"):
+    with pytest.raises(ConfigError, match="No such file"), output_file(tmp_path / "no" / "f"):
         pass

@@ -92,7 +92,7 @@ def test_wishes_that_make_no_sense_are_refused(tmp_path, text, message):
 def test_wishes_that_cannot_be_kept_are_an_error_and_the_old_ones_stay(tmp_path):
     with state_directory(tmp_path) as state:
         state.keep_wishes(Wishes(max_machines=2))
-        (tmp_path / "wishes.new").mkdir()
+        (tmp_path / "wishes.json.new").mkdir()
         with pytest.raises(HostError, match="cannot be written: Is a directory"):
             state.keep_wishes(Wishes(max_machines=3))
         assert state.wishes() == Wishes(max_machines=2)

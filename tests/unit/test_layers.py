@@ -89,6 +89,7 @@ LAYERS = {
     "taskgen.session": 3,
     "taskgen.session_manager": 3,
     "taskgen.testing": 3,
+    "taskgen.whole_file": 3,
     "taskgen.wishes": 3,
     "taskgen.wire": 3,
     # what is made of them
