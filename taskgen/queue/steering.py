@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from taskgen.errors import StateError, TaskSetError
 from taskgen.queue.forgetting import Forgetting
@@ -84,26 +83,25 @@ class Steering(Forgetting):
         self._notify()
         return number
 
-    async def set_priority(self, job_id: str, priority: int) -> None:
-        """Change the priority of a job; it counts for what is handed out from now on.
+    async def change(
+        self, job_id: str, *, priority: int | None = None, name: str | None = None
+    ) -> None:
+        """Change a job, all of it or nothing.
 
+        :param priority: counts for what is handed out from now on; ``None``: as it was.
+        :param name: ``None``: as it was.
         :raises StateError: if it has ended.
         :raises UnknownJobError: if there is no such job.
         """
-        await self._alter(job_id, "set_priority", priority=priority)
-
-    async def rename(self, job_id: str, name: str) -> None:
-        """Change the name of a job.
-
-        :raises StateError: if it has ended.
-        :raises UnknownJobError: if there is no such job.
-        """
-        await self._alter(job_id, "rename", name=name)
-
-    async def _alter(self, job_id: str, statement: str, **changed: Any) -> None:
         work = await self._not_ended(job_id, "be changed")
-        work.spec = replace(work.spec, **changed)
-        self._committer.batch.statements.append((statement, (*changed.values(), work.number)))
+        spec = work.spec
+        work.spec = replace(
+            spec,
+            priority=spec.priority if priority is None else priority,
+            name=spec.name if name is None else name,
+        )
+        changed = (work.spec.priority, work.spec.name, work.number)
+        self._committer.batch.statements.append(("change_job", changed))
         self._committer.then(lambda: self._has_changed(job_id))
         await self._committer.flush()
 

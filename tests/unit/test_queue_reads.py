@@ -264,15 +264,13 @@ def test_priority_and_name_can_be_changed_until_the_end(tmp_path):
         low = await queue.add(JobSpec(sweep(2), name="low"))
         high = await queue.add(JobSpec(sweep(2), name="high", priority=5))
         assert (await queue.claim(TARGET)).job_id == high
-        await queue.set_priority(low, 9)
-        await queue.rename(low, "now the highest")
+        await queue.change(low, priority=9, name="now the highest")
         assert (await queue.claim(TARGET)).job_id == low
         await queue.cancel(high)
-        for change in (queue.set_priority(high, 1), queue.rename(high, "x")):
-            with pytest.raises(StateError, match="cancelled"):
-                await change
+        with pytest.raises(StateError, match="cancelled"):
+            await queue.change(high, priority=1)
         with pytest.raises(UnknownJobError):
-            await queue.rename("no", "x")
+            await queue.change("no", name="x")
         return low, await queue.job(low)
 
     low, info = with_queue(tmp_path / "queue", work)
@@ -282,6 +280,29 @@ def test_priority_and_name_can_be_changed_until_the_end(tmp_path):
         assert await queue.job(low) == replace(info, counts=(await queue.job(low)).counts)
 
     with_queue(tmp_path / "queue", again)
+
+
+def test_what_is_not_changed_of_a_job_stays_and_what_is_comes_in_one_step(tmp_path):
+    async def work(queue):
+        job = await queue.add(JobSpec(sweep(1), name="a", priority=5))
+        told = []
+
+        async def look(ids):
+            info = await queue.job(job)
+            told.append((info.name, info.priority))
+
+        looks = []
+        queue.on_jobs_changed(lambda ids: looks.append(asyncio.ensure_future(look(ids))))
+        await queue.change(job, name="b", priority=6)
+        await queue.change(job, name="c")
+        await queue.change(job, priority=7)
+        await asyncio.gather(*looks)
+        return set(told)
+
+    steps = {("b", 6), ("c", 6), ("c", 7)}
+    told = with_queue(tmp_path / "queue", work)
+    assert ("c", 7) in told
+    assert told <= steps
 
 
 def test_whoever_listens_learns_of_each_change_after_it_is_on_the_disk(path):
@@ -304,8 +325,8 @@ def test_whoever_listens_learns_of_each_change_after_it_is_on_the_disk(path):
         assert (await queue.wait_job(one)).state is JobState.DONE
         heard.clear()
         for change in (
-            queue.rename(other, "b"),
-            queue.set_priority(other, 3),
+            queue.change(other, name="b"),
+            queue.change(other, priority=3),
             queue.resume(other),
             queue.pause(other),
             queue.cancel(other),

@@ -84,10 +84,8 @@ async def show_job(here: Here, id: str) -> Job:
 @router.patch("/{id}", responses=described(400, 404, 409, 413, 422, 503))
 async def change_job(here: Here, id: str, change: JobChange) -> Job:
     """Change a job that has not ended."""
-    if change.priority is not None:
-        await here.service.queue.set_priority(id, change.priority)
-    if change.name is not None:
-        await here.service.queue.rename(id, change.name)
+    if change.priority is not None or change.name is not None:
+        await here.service.queue.change(id, priority=change.priority, name=change.name)
     return await _job(here, id)
 
 

@@ -19,11 +19,8 @@ UPDATE jobs SET
     done = done + :done, bad = bad + :bad, failed_attempts = failed_attempts + :failed_attempts
 WHERE number = :number
 
--- name: set_priority
-UPDATE jobs SET priority = ? WHERE number = ?
-
--- name: rename
-UPDATE jobs SET name = ? WHERE number = ?
+-- name: change_job
+UPDATE jobs SET priority = ?, name = ? WHERE number = ?
 
 -- name: last_attempt
 SELECT max(last, coalesce((SELECT max(id) FROM attempts), 0)) AS id FROM attempts_gone
