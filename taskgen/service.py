@@ -21,17 +21,16 @@ from taskgen.engine import Engine
 from taskgen.errors import TaskgenError
 from taskgen.events.handler import EventHandler
 from taskgen.fitting import fitted
-from taskgen.fleet import SERVING
 from taskgen.host.waiting import finish
 from taskgen.hosts import HostPool
 from taskgen.local import LocalFleet, local_fleet
-from taskgen.machine_info import MachineInfo
 from taskgen.pool import Pool
 from taskgen.pool_keeper import PoolKeeper
 from taskgen.problems import Problems
 from taskgen.queue import Attempt, JobInfo, JobQueue, JobSpec, new_job_id
 from taskgen.queue.values import ENDED
 from taskgen.retelling import retell
+from taskgen.service_health import tell_of_stall, tell_when_well
 from taskgen.service_plan import Plan
 from taskgen.status import Status, look
 from taskgen.waiting import first_of
@@ -72,8 +71,7 @@ class Service:
         self.keeper = PoolKeeper(
             {name: pool for name, pool in pools.items() if pool}, problems, lasting=plan.lasting
         )
-        if machines:
-            machines.on_change(self._machine_changed)
+        tell_when_well(self.keeper, machines=machines, hosts=hosts)
         if machines and fleet:
             self.wished.on_change(partial(fleet.fit, machines))
         self.wished.on_change(self.keeper.retry)
@@ -156,10 +154,6 @@ class Service:
         await self.queue.cancel(job_id)
         await self.engine.stop_job(job_id, reason)
         await self.engine.audience.told()
-
-    def _machine_changed(self, name: str, info: MachineInfo | None) -> None:
-        if info and info.state in SERVING:
-            self.keeper.well("machines")
 
     def resume(self) -> None:
         """Take targets again as there is work for them, also after boots that kept failing."""
@@ -266,7 +260,7 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
                     keep=lambda: made is not None and made.keeps_machines,
                 )
             )
-        on_stall = partial(_stalled, problems) if plan.lasting else None
+        on_stall = partial(tell_of_stall, problems) if plan.lasting else None
         queue = await stack.enter_async_context(
             JobQueue.open(plan.queue, order=plan.settings.run.order, on_stall=on_stall)
         )
@@ -289,19 +283,6 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
         stack.push_async_callback(made.end)
         made.keeper.begin()
         yield made
-
-
-def _stalled(problems: Problems, reason: str | None) -> None:
-    """Tell people that the queue waits for a disk, or does so no more."""
-    if reason is None:
-        problems.clear("queue")
-        return
-    problems.report(
-        "queue",
-        f"nothing can be kept: {reason}",
-        hint="make room on the disk; the work goes on by itself, and nothing is lost",
-        fatal=True,
-    )
 
 
 async def _close(engine: Engine) -> None:

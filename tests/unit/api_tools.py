@@ -129,7 +129,9 @@ class Events:
 
 
 @asynccontextmanager
-async def served(tmp_path, monkeypatch, fakes=1, *, fake=None, plan=None, limits=None):
+async def served(
+    tmp_path, monkeypatch, fakes=1, *, fake=None, plan=None, limits=None, problems=None
+):
     """The API of a service whose targets are fakes on loopback."""
     _profile(tmp_path, monkeypatch)
     async with AsyncExitStack() as stack:
@@ -153,7 +155,8 @@ async def served(tmp_path, monkeypatch, fakes=1, *, fake=None, plan=None, limits
                     settings=settings,
                     store=store,
                     **(plan or {}),
-                )
+                ),
+                problems,
             )
         )
         context = Context(

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from api_tools import served
 
 from taskgen import pool_keeper
 from taskgen.errors import BootError, QueueError
@@ -77,6 +78,17 @@ def test_a_daemon_says_so_and_tries_again_by_itself(monkeypatch):
         assert problems.current == ()
 
     keeping(test, BROKEN, BROKEN, BROKEN, lasting=True)
+
+
+def test_what_was_wrong_with_hosts_is_over_when_one_works(tmp_path, monkeypatch):
+    async def main():
+        problems = Problems()
+        async with served(tmp_path, monkeypatch, problems=problems) as api:
+            problems.report("hosts", "hosts cannot work: a test says so")
+            await api.ended(await api.add())
+            assert problems.current == ()
+
+    asyncio.run(main())
 
 
 def test_the_rests_between_tries_grow():

@@ -119,6 +119,7 @@ LAYERS = {
     "taskgen.retelling": 4,
     "taskgen.pool_member": 4,
     "taskgen.service": 4,
+    "taskgen.service_health": 4,
     "taskgen.service_plan": 4,
     "taskgen.status": 4,
     "taskgen.wished_fleet": 4,
