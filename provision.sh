@@ -1,6 +1,9 @@
 #!/bin/sh
 # Installs the Debian packages, and makes the system user and the group that Taskgen needs. Once for each machine;
 # a second call finds everything there and changes nothing. Needs root, or sudo.
+#
+#     ./provision.sh          what Taskgen needs
+#     ./provision.sh --dev    also what only some of its tests need, and CI therefore has
 set -eu
 
 QEMU_USER=taskgen-qemu
@@ -10,6 +13,7 @@ PACKAGES="
     qemu-system-x86 qemu-system-arm dnsmasq-base
     gcc libc6-dev musl-tools libexpat1-dev binutils xz-utils ca-certificates
 "
+DEV_PACKAGES="debootstrap systemd vagrant"
 
 say() { echo "provision: $*"; }
 
@@ -35,6 +39,11 @@ installed() {
     [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+case "$*" in
+    "") ;;
+    --dev) PACKAGES="$PACKAGES $DEV_PACKAGES" ;;
+    *) echo "provision: unknown option $*; there is only --dev" >&2; exit 2 ;;
+esac
 if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
     echo "provision: needs root: run it as root, or install sudo" >&2
     exit 2

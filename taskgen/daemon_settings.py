@@ -16,7 +16,8 @@ class DaemonSettings:
     """``[daemon]``
 
     :ivar on_stop: what becomes of the machines when the daemon is told to end (SIGTERM): ``stop``
-        them, or ``keep`` them running, so that the next daemon goes on with them.
+        them, or ``keep`` them running, so that the next daemon goes on with them. SIGUSR1 keeps
+        them whatever is set here.
     :ivar drain_s: how long runs may take to finish then, seconds; those that are not through are
         run again by the next daemon.
     """

@@ -34,8 +34,8 @@ FAILED, BAD_SETUP, AT_ONCE = 1, 2, 130
 def daemon(ctx: click.Context, config: Path | None) -> None:
     """Keep fleet and queue at work, in the foreground, until SIGTERM.
 
-    SIGTERM and SIGINT (Ctrl-C) let runs finish, a second SIGINT stops at once, SIGHUP reads the
-    settings again.
+    SIGTERM and SIGINT (Ctrl-C) let runs finish, a second SIGINT stops at once, SIGUSR1 lets runs
+    finish and keeps the machines for the next daemon, SIGHUP reads the settings again.
 
     Exit status 0: ended as it was asked to; 1: it could not go on; 2: it could not start, nothing
     was changed; 130: ended at once, what ran is run again.

@@ -93,7 +93,8 @@ class _Life:
             raise work.failure
         settings = self._daemon.settings.daemon
         notifier.stopping("lets runs finish")
-        await work.drain(settings.drain_s, keep_machines=settings.on_stop == "keep")
+        keep = self._signals.keep or settings.on_stop == "keep"
+        await work.drain(settings.drain_s, keep_machines=keep)
 
     async def _read_when_asked(self) -> None:
         notifier = self._start.notifier

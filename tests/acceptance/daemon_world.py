@@ -36,26 +36,29 @@ __all__ = [
     "machines_now",
     "no_leftovers",
     "until",
+    "whole_life",
 ]
 
 
 class Daemon:
     """``taskgen daemon``, which can be killed and started again.
 
+    :param prefix: the command that starts it, where it is not started directly.
     :param variables: settings of its own.
     :ivar said: the lines of its log.
     """
 
-    def __init__(self, state: Path, **variables: str) -> None:
+    def __init__(self, state: Path, prefix: Sequence[str] = (), **variables: str) -> None:
         self.state = state
         self.variables = variables
+        self._prefix = prefix
         self.said: list[str] = []
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.process = subprocess.Popen(
-            [TASKGEN, "daemon"],
+            [*self._prefix, TASKGEN, "daemon"],
             stderr=subprocess.PIPE,
             text=True,
             env=environment(
@@ -88,18 +91,25 @@ class Daemon:
         return status
 
 
-@pytest.fixture(scope="module", autouse=True)
-def daemon(own_world) -> Iterator[Daemon]:
-    """The daemon of the module, which leaves nothing behind in the end."""
+@contextmanager
+def whole_life(*prefix: str) -> Iterator[Daemon]:
+    """A daemon in the block, which leaves nothing behind in the end."""
     with nothing_left():
         # Not below pytest's own directory: QEMU's user cannot pass that.
         with tempfile.TemporaryDirectory(dir="/run") as state:
-            made = Daemon(Path(state))
+            made = Daemon(Path(state), prefix)
             try:
                 yield made
             finally:
                 status = made.end()
         assert status == 0, "".join(made.said)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def daemon(own_world) -> Iterator[Daemon]:
+    """The daemon of the module."""
+    with whole_life() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

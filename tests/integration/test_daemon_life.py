@@ -75,7 +75,7 @@ def test_bad_settings_are_refused(tmp_path, text, message):
         assert message in running.process.stderr.read()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_lets_what_runs_finish(state, settings, number):
     job = queue_job(state, sweep(3, period_ms=1500))
 
