@@ -37,13 +37,11 @@ class StoredBinary:
 
     :ivar size: bytes.
     :ivar architecture: a key of :data:`taskgen.binaries.ARCHITECTURES`.
-    :ivar used_at: when it was last uploaded or asked for: seconds since the epoch.
     """
 
     sha256: str
     size: int
     architecture: str
-    used_at: float
 
 
 class BinaryStore:
@@ -221,9 +219,9 @@ class BinaryStore:
         for path in list(self.directory.iterdir()):
             if SHA256.fullmatch(path.name):
                 with suppress(FileNotFoundError):
-                    status = path.stat()
+                    size = path.stat().st_size
                     architecture = elf_architecture(self._header(path.name)) or ""
-                    yield StoredBinary(path.name, status.st_size, architecture, status.st_mtime)
+                    yield StoredBinary(path.name, size, architecture)
 
 
 def _missing(sha256: str, what: str) -> UploadMissingError:

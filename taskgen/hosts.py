@@ -91,11 +91,6 @@ class HostPool:
         self._resting = False
         self._listeners: list[Callable[[HostStatus], object]] = []
 
-    @property
-    def boards(self) -> list[Board]:
-        """The hosts that are ours now."""
-        return [member.board for member in self._members.values()]
-
     def status(self, *, every: bool = False) -> Iterator[HostStatus]:
         """The hosts, by address: those that have ever been there, or all."""
         return map(self._status, self._plan.records(every=every))

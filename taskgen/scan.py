@@ -119,11 +119,6 @@ class ScanPlan:
         self._turn_of_known = True
 
     @property
-    def trying(self) -> int:
-        """Hosts that are being tried."""
-        return len(self._before)
-
-    @property
     def serving(self) -> int:
         """Hosts that are ours."""
         return self._serving

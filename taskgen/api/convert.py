@@ -28,7 +28,6 @@ def _same_fields(kind: type[T]) -> Callable[[Any], T]:
 _counts = _same_fields(resources.Counts)
 _machine = _same_fields(resources.Machine)
 _degradation = _same_fields(resources.Degradation)
-_host = _same_fields(resources.Host)
 _event = _same_fields(resources.RunEvent)
 _activation = _same_fields(resources.Activation)
 

@@ -54,17 +54,6 @@ def audsley(tasks: Sequence[Load]) -> list[int]:
     return priorities
 
 
-def feasible(tasks: Sequence[Load], priorities: Sequence[int]) -> bool:
-    """Whether all deadlines are met on one processor with these priorities, all different."""
-    return all(
-        meets_deadline(
-            task,
-            [other for other, urgency in zip(tasks, priorities, strict=True) if urgency < priority],
-        )
-        for task, priority in zip(tasks, priorities, strict=True)
-    )
-
-
 #: The assignments by name.
 ASSIGNMENTS: Mapping[str, Callable[[Sequence[Load]], list[int]]] = {
     "rate-monotonic": rate_monotonic,

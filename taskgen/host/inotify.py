@@ -36,8 +36,6 @@ class Change(enum.IntFlag):
     MOVED_TO = 0x80
     CREATE = 0x100
     DELETE = 0x200
-    DELETE_SELF = 0x400
-    MOVE_SELF = 0x800
 
 
 class Inotify:

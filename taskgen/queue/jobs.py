@@ -112,13 +112,6 @@ class JobQueue(Steering):
         works = [work for work in self._open.values() if work.spec.profile in (None, profile)]
         return sum(work.running if self.held else work.backlog for work in works)
 
-    def job_counts(self, job_id: str) -> Counts:
-        """How far a job is that was open when the queue was opened, or was added since.
-
-        :raises UnknownJobError: if there is no such job; :meth:`job` knows the older ones too.
-        """
-        return self._work(job_id).counts
-
     @property
     def transactions(self) -> int:
         """How often something was written."""

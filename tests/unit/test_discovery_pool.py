@@ -96,7 +96,7 @@ async def world(binaries, hosts, fakes, *, runs=6, variants=variants, port=None,
         )
         pool = HostPool(parse_hosts(hosts), engine.serve, queue, kind, **options)
         yield World(pool, queue, engine, servers)
-        assert pool.boards == []
+        assert HostState.SERVING not in pool.summary()
         assert all(
             t is asyncio.current_task() or "host" not in t.get_name() for t in asyncio.all_tasks()
         )
@@ -239,7 +239,7 @@ def test_no_more_hosts_are_held_than_there_are_runs(binaries):
             working = asyncio.create_task(w.run())
             await w.until(lambda: any(server.tasks for server in w.fakes.values()))
             await w.until(lambda: not w.pool.summary().get(HostState.TRYING))
-            assert len(w.pool.boards) == 1
+            assert w.pool.summary()[HostState.SERVING] == 1
             await w.until(lambda: sum(server.connected for server in w.fakes.values()) == 1)
             assert sum(server.boots for server in w.fakes.values()) == 6 + 1
             working.cancel()

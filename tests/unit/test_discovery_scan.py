@@ -138,7 +138,7 @@ class Scanning(RuleBasedStateMachine):
     def the_count_is_right(self):
         if not hasattr(self, "scan"):
             return
-        assert self.scan.trying == len(self.trying) <= self.concurrency
+        assert self.scan.count(HostState.TRYING) == len(self.trying) <= self.concurrency
         assert self.scan.serving == len(self.serving)
         assert sum(self.scan.count(state) for state in HostState) == self.count
         records = {record.index: record for record in self.scan.records(every=True)}
@@ -176,7 +176,7 @@ def test_all_are_tried_in_order_but_only_so_many_at_once():
     assert taken(scan) == [0, 1]
     scan.ended(0, HostState.SILENT)
     assert taken(scan) == [2]
-    assert scan.trying == 2
+    assert scan.count(HostState.TRYING) == 2
 
 
 def test_without_work_nobody_is_tried():

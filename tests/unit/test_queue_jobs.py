@@ -246,9 +246,9 @@ def test_a_job_of_any_size_is_added_at_once_and_begins_anywhere(path):
     async def work(queue):
         huge = TaskSet([PERIODS_OF_10_TO_THE_12, PERIODS_OF_10_TO_THE_12])
         job_id = await queue.add(JobSpec(huge, offset=10**12 - 2))
-        assert queue.job_counts(job_id).total == 2
+        assert (await queue.job(job_id)).counts.total == 2
         whole = await queue.add(JobSpec(huge))
-        assert queue.job_counts(whole).total == 10**12
+        assert (await queue.job(whole)).counts.total == 10**12
         run = await queue.claim(TARGET)
         assert run.variant.index == 10**12 - 2
         assert (await queue.variant(whole, 10**12 - 1)).index == 10**12 - 1

@@ -317,7 +317,7 @@ def test_whoever_listens_learns_of_each_change_after_it_is_on_the_disk(path):
         runs = [await queue.claim(TARGET) for _ in range(40)]
         heard.clear()
         seen = []
-        queue.on_jobs_changed(lambda ids: seen.append(queue.job_counts(one).done))
+        queue.on_jobs_changed(lambda ids: seen.append(queue.counts.done))
         await asyncio.gather(*(queue.settle(ended(run)) for run in runs))
         assert seen[-1] == 40
         assert len(heard) <= 3

@@ -22,7 +22,6 @@ from taskgen.generators.periods import Automotive, Harmonic, Listed, LogUniform,
 from taskgen.generators.priorities import (
     audsley,
     deadline_monotonic,
-    feasible,
     rate_monotonic,
 )
 from taskgen.generators.response_time import Load, meets_deadline
@@ -324,6 +323,17 @@ def small_sets(arbitrary, count=300):
             deadline = rng.randint(execution, period * (2 if arbitrary else 1))
             tasks.append(Load(execution, period, deadline))
         yield tasks
+
+
+def feasible(tasks, priorities):
+    """Whether all deadlines are met on one processor with these priorities, all different."""
+    return all(
+        meets_deadline(
+            task,
+            [other for other, urgency in zip(tasks, priorities, strict=True) if urgency < priority],
+        )
+        for task, priority in zip(tasks, priorities, strict=True)
+    )
 
 
 @pytest.mark.parametrize("arbitrary", [False, True])
