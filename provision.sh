@@ -11,6 +11,7 @@ API_GROUP=taskgen  # its members may use the daemon
 PACKAGES="
     python3 python3-venv git make
     qemu-system-x86 qemu-system-arm dnsmasq-base
+    curl jq sqlite3
     gcc libc6-dev musl-tools libexpat1-dev binutils xz-utils ca-certificates
 "
 DEV_PACKAGES="debootstrap systemd vagrant"

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import termios
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ __all__ = [
     "job_now",
     "machines_now",
     "no_leftovers",
+    "running",
     "until",
     "whole_life",
 ]
@@ -92,17 +93,26 @@ class Daemon:
 
 
 @contextmanager
+def running(state: Path, prefix: Sequence[str] = (), **variables: str) -> Iterator[Daemon]:
+    """A daemon in the block, which has to end well; parameters of :class:`Daemon`."""
+    made = Daemon(state, prefix, **variables)
+    try:
+        yield made
+    finally:
+        status = made.end()
+    assert status == 0, "".join(made.said)
+
+
+@contextmanager
 def whole_life(*prefix: str) -> Iterator[Daemon]:
     """A daemon in the block, which leaves nothing behind in the end."""
-    with nothing_left():
+    with (
+        nothing_left(),
         # Not below pytest's own directory: QEMU's user cannot pass that.
-        with tempfile.TemporaryDirectory(dir="/run") as state:
-            made = Daemon(Path(state), prefix)
-            try:
-                yield made
-            finally:
-                status = made.end()
-        assert status == 0, "".join(made.said)
+        tempfile.TemporaryDirectory(dir="/run") as state,
+        running(Path(state), prefix) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -173,9 +183,13 @@ class Terminal:
 
         :raises AssertionError: if the command ends without having shown it.
         """
-        while text not in self.shown:
+        self.wait_for_match(re.escape(text))
+
+    def wait_for_match(self, pattern: str) -> None:
+        """As :meth:`wait_for`, for a regular expression."""
+        while not re.search(pattern, self.shown):
             ready, _, _ = select.select([self._mine, self._end], [], [])
-            assert self._mine in ready, f"ended without saying {text!r}: {self.shown}"
+            assert self._mine in ready, f"ended without saying {pattern!r}: {self.shown}"
             piece = os.read(self._mine, 65536)
             self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", piece.decode(errors="replace"))
 
@@ -194,10 +208,12 @@ class Terminal:
 
     @classmethod
     @contextmanager
-    def of(cls, command: Sequence[str | Path]) -> Iterator[Terminal]:
+    def of(
+        cls, command: Sequence[str | Path], variables: Mapping[str, str] | None = None
+    ) -> Iterator[Terminal]:
         """Start it; killed at the end, and after :data:`PATIENCE_S`, if it is still there."""
         mine, its = pty.openpty()
-        variables = {**environment(), "TERM": "xterm"}
+        variables = {**(variables or environment()), "TERM": "xterm"}
         with subprocess.Popen(
             command,
             stdin=its,

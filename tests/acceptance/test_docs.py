@@ -1,15 +1,14 @@
-"""What the documents show works as it stands there."""
+"""What the documents say is there, is there; what they show is run by ``test_doc_blocks.py``."""
 
 import ast
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
-from command import PATIENCE_S, environment, taskgen
+from pages import ROOT, blocks, every_block
 
 from taskgen.addresses import parse_hosts
 from taskgen.cli.main import cli
@@ -18,69 +17,49 @@ from taskgen.events.model import EventType
 from taskgen.interfaces import FailureClass
 from taskgen.settings import load_settings
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-DISTRIBUTOR = (ROOT / "docs" / "distributor.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 
-def blocks(text, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
 def test_the_two_commands_of_the_readme_exist():
-    first = blocks(README, "sh")[0]
+    first = block_of("README.md", "git clone")
     targets = re.findall(r"^make (\w+)", first, re.MULTILINE)
     assert targets == ["demo", "test"]
     for target in targets:
-        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+        dry_run(target)
 
 
-def test_the_readmes_own_experiment_runs_as_it_is_typed(tmp_path):
-    module, program = blocks(README, "python")
-    (tmp_path / "mine.py").write_text(module, encoding="utf-8")
-    command = shlex.split(blocks(README, "sh")[1])
-    assert command[:2] == ["sudo", ".venv/bin/taskgen"]
-    done = taskgen(*command[2:], cwd=tmp_path)
-    assert done.status == 0, done.err
-    assert "6 of 6 variants have a result" in done.err
-    header = (tmp_path / "events.csv").read_text().partition("\n")[0].split(",")
-    assert header == [*COLUMNS, "1.config.arg1", "2.priority"]
-    before = (tmp_path / "events.csv").read_text().count("\n")
-    python(program, tmp_path)
-    assert (tmp_path / "events.csv").read_text().count("\n") == 2 * before - 1
+def block_of(page, start):
+    """The one block of a page that begins so."""
+    (found,) = (block for block in every_block(page) if block.text.startswith(start))
+    return found.text
 
 
-def python(program, folder):
-    """Run a program of the documents; what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def dry_run(target):
+    subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_the_programs_on_the_distributors_page_run(tmp_path):
-    first, *_connected, second = blocks(DISTRIBUTOR, "python")
-    assert python(first, tmp_path) == "8 variants have a result\n"
-    assert python(second, tmp_path) == "1 variant has a result\n"
+def test_the_calls_of_benchmarks_name_scripts_and_options_that_there_are():
+    whole, *scripts = block_of("docs/performance.md", "make bench").splitlines()
+    dry_run(shlex.split(whole, comments=True)[1])
+    assert scripts
+    for line in scripts:
+        sudo, _python, *words = shlex.split(line, comments=True)
+        assert sudo == "sudo"
+        said = subprocess.run(
+            [sys.executable, *words, "--help"], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        for option in (word for word in words if word.startswith("--")):
+            assert option in said.stdout
 
 
-def test_the_settings_of_the_documents_are_settings(tmp_path):
-    (example,) = blocks(CLI, "toml")
+def test_a_setting_that_is_left_out_of_an_example_is_one(tmp_path):
+    example = block_of("docs/cli.md", "[fleet]")
     file = tmp_path / "taskgen.toml"
-    file.write_text(example)
-    assert load_settings(file, {}).network.namespace == "lab"
-    uncommented = example.replace("# file", "file")
-    file.write_text(uncommented)
-    assert load_settings(file, {}).network.file is not None
+    file.write_text(example.replace("# file", "file"))
+    settings = load_settings(file, {})
+    assert settings.network.namespace == "lab"
+    assert settings.network.file is not None
 
 
 def commands(group=cli, above=""):
@@ -133,14 +112,12 @@ def test_links_between_the_documents_lead_somewhere():
 
 
 def test_the_hosts_page_names_hosts_and_settings_that_are_understood(tmp_path):
-    page = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
-    (examples,) = blocks(page, "python")
+    examples, settings = blocks("docs/hosts.md", "python", "toml")
     sizes = [
         len(parse_hosts(ast.literal_eval(hosts), resolve=lambda name: ["172.25.1.9"]))
-        for hosts in re.findall(r"^Distributor\((.*?)\)", examples, re.MULTILINE)
+        for hosts in re.findall(r"^Distributor\((.*?)\)", examples.text, re.MULTILINE)
     ]
     assert sizes == [1, 1, 254, 508]
-    (settings,) = blocks(page, "toml")
     file = tmp_path / "taskgen.toml"
-    file.write_text(settings)
+    file.write_text(settings.text)
     assert load_settings(file, {}).hosts.first_contact == "reboot"

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from pathlib import Path
 
 import pytest
 from command import taskgen
@@ -15,8 +14,6 @@ from taskgen.keys import KEYS
 from taskgen.taskset import TaskSet
 from taskgen.tasksets.example import Demo
 from taskgen.variant import thawed
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 MODULE = '''
 from itertools import count
@@ -435,27 +432,3 @@ def test_one_variant_of_a_set_runs_again_by_itself(tmp_path):
     done = taskgen("run", "one.json", "--machines", "1", cwd=tmp_path)
     assert done.status == 0, done.err
     assert "1 of 1 variants have a result" in done.err
-
-
-def section():
-    page = (DOCS / "cli.md").read_text(encoding="utf-8")
-    return re.search(r"^## `taskgen taskset`\n.*?(?=^## )", page, re.MULTILINE | re.DOTALL)[0]
-
-
-def test_what_the_page_shows_works_as_it_is_typed(tmp_path):
-    sets = (DOCS / "tasksets.md").read_text(encoding="utf-8")
-    first = {name: re.search(rf"^```{name}\n(.*?)^```$", sets, re.M | re.S)[1]
-             for name in ("python", "toml")}  # fmt: skip
-    (tmp_path / "my_sets.py").write_text(first["python"], encoding="utf-8")
-    (tmp_path / "set.toml").write_text(first["toml"], encoding="utf-8")
-    blocks = re.findall(r"^```sh\n(.*?)^```$", section(), re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) > 25
-    for line in lines:
-        done = in_shell(line, tmp_path)
-        assert done.returncode == 0, f"{line}: {done.stderr}"
-        assert (done.stdout != "") == (" > " not in line and " -o " not in line), line
-    listed = json.loads(ask("ls", ".", "--json", cwd=tmp_path))
-    assert {row["name"]: row["variants"] for row in listed} == {
-        "my_sets.Mine": 3, "mine.toml": 3, "one.json": 1, "random.toml": 1000, "set.toml": 32,
-    }  # fmt: skip

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pages import blocks
 
 import taskgen
 from taskgen.events import EventHandler
@@ -18,15 +19,13 @@ from taskgen.results.statements import migrations
 
 DOCS = Path(taskgen.__file__).parents[1] / "docs"
 PAGE = (DOCS / "handlers.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_examples_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert len(EXAMPLES) == PAGE.count("```") // 2
     names = {"__name__": "example"}
-    for code in EXAMPLES:
-        exec(compile(code, "docs/handlers.md", "exec"), names)
+    for example in blocks("docs/handlers.md", "python"):
+        exec(compile(example.text, str(example), "exec"), names)
     assert names["worst"] == []
     assert names["pruned"].runs == 0
     assert isinstance(names["slowest"], EventHandler)

@@ -1,19 +1,16 @@
 """The example in docs/queue.md runs."""
 
 import asyncio
-import re
 import textwrap
 from pathlib import Path
 
+from pages import blocks
 from values import outcome
 
-import taskgen
 from taskgen.engine import Engine
 from taskgen.queue import JobQueue, JobSpec
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
-
-PAGE = (Path(taskgen.__file__).parents[1] / "docs" / "queue.md").read_text(encoding="utf-8")
 
 
 class Target:
@@ -24,7 +21,8 @@ class Target:
 
 
 def test_the_example_hands_out_all_runs(tmp_path, monkeypatch):
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (example,) = blocks("docs/queue.md", "python")
+    code = example.text
     monkeypatch.chdir(tmp_path)
     found = []
     names = {

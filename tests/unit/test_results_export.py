@@ -4,20 +4,18 @@ import asyncio
 import csv
 import io
 import json
-import re
 import sqlite3
 import sys
 import tracemalloc
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from pages import blocks
 from queue_tools import TARGET, FakeTarget, ended, sweep, work_off
 from test_queue_jobs import with_queue
 from values import CONDITIONS, FakeVariant, activation, event
 
-import taskgen
 from taskgen.errors import ConfigError, QueueError, UnknownJobError
 from taskgen.events.csv import CsvHandler
 from taskgen.events.jsonl import JsonlHandler
@@ -338,8 +336,7 @@ def test_memory_is_bounded_however_much_is_exported(tmp_path, monkeypatch):
 
 
 def test_the_example_on_the_page_of_results_runs(tmp_path, monkeypatch):
-    page = Path(taskgen.__file__).parents[1] / "docs" / "results.md"
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = blocks("docs/results.md", "python")
     monkeypatch.chdir(tmp_path)
 
     async def work(queue):
@@ -347,5 +344,5 @@ def test_the_example_on_the_page_of_results_runs(tmp_path, monkeypatch):
         return await exported(queue, Format.CSV, labels={"who": "me"})
 
     wanted = with_queue(tmp_path / "queue.db", work)
-    exec(code, {})
+    exec(example.text, {})
     assert (tmp_path / "results.csv").read_bytes() == wanted

@@ -1,21 +1,19 @@
 """The example in docs/protocol.md runs, on a fake at another address than it names."""
 
 import asyncio
-import re
 import textwrap
-from pathlib import Path
 
-import taskgen
+from pages import blocks
+
 from taskgen.protocol import Binary
 from taskgen.session import Session
 from taskgen.taskset import TaskSet
 from taskgen.testing import FakeTaskloader
 
-PAGE = (Path(taskgen.__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
-
 
 def test_the_example_carries_a_run_out():
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (example,) = blocks("docs/protocol.md", "python")
+    code = example.text
     ending = """        found.append(event.type)
         if event.type == "JOBS_DONE":
             break

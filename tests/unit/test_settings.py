@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pages import blocks
 
 from taskgen.errors import ConfigError
 from taskgen.settings import Settings, load_settings
@@ -116,6 +117,14 @@ def test_the_api_listens_where_it_is_told(tmp_path, text, expected):
 def test_a_list_can_be_given_by_the_environment():
     settings = load_settings(environment={"TASKGEN_HOSTS__ADDRESSES": '["10.1.2.3", "board"]'})
     assert settings.hosts.addresses == ("10.1.2.3", "board")
+
+
+def test_the_example_on_the_page_of_all_settings_is_understood(tmp_path):
+    (example,) = blocks("docs/configuration.md", "toml")
+    file = tmp_path / "taskgen.toml"
+    file.write_text(example.text)
+    settings = load_settings(file, {})
+    assert (settings.fleet.max_machines, settings.hosts.addresses) == (8, ("172.25.1.0/24",))
 
 
 def test_the_page_of_all_settings_is_up_to_date():
