@@ -41,6 +41,14 @@ class Addresses(Sequence[IPv4Address]):
         # Where each range begins among all addresses, and behind the last one the number of all.
         self._starts = [0, *itertools.accumulate(sizes)]
 
+    def without(self, first: IPv4Address, last: IPv4Address) -> Addresses:
+        """All but those from ``first`` to ``last``."""
+        low, high = int(first), int(last)
+        parts = ((a, min(b, low - 1)) for a, b in self._ranges)
+        rest = ((max(a, high + 1), b) for a, b in self._ranges)
+        kept = [(a, b) for a, b in (*parts, *rest) if a <= b]
+        return Addresses(kept, self._names)
+
     def name(self, address: IPv4Address) -> str:
         """What the user calls it: its host name with the address, else the address."""
         name = self._names.get(address)

@@ -85,14 +85,27 @@ class FleetPlan:
 
         :raises HostError: if that cannot be.
         """
-        chosen = self.settings.network.namespace
+        wanted = self.settings.network
+        chosen = wanted.namespace
         fresh = embedded_name()
         name = self.name or chosen or fresh
         namespace = chosen if chosen is not None else self.name or fresh
         if self.kind is Kind.DAEMON:
-            machines = self.machines or state_root() / "machines"
-            return daemon_fleet(name, namespace=namespace, machines=machines, network=network)
-        return FleetDirectory.create(name, kind=self.kind, namespace=namespace)
+            return daemon_fleet(
+                name,
+                namespace=namespace,
+                machines=self.machines or state_root() / "machines",
+                network=network,
+                uplink=wanted.uplink,
+                existing_bridge=wanted.existing_bridge,
+            )
+        return FleetDirectory.create(
+            name,
+            kind=self.kind,
+            namespace=namespace,
+            uplink=wanted.uplink,
+            existing_bridge=wanted.existing_bridge,
+        )
 
 
 class LocalFleet:

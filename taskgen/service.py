@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from taskgen.audience import Audience
+from taskgen.board_reach import host_pool
 from taskgen.engine import Engine
 from taskgen.errors import TaskgenError
 from taskgen.events.handler import EventHandler
@@ -272,11 +273,7 @@ async def service(plan: Plan, problems: Problems | None = None) -> AsyncIterator
         machines = (
             fleet.pool(engine, queue, limit=plan.max_machines, standing=True) if fleet else None
         )
-        hosts = (
-            HostPool(plan.hosts, engine.serve, queue, plan.board_kind(), standing=True)
-            if plan.hosts is not None
-            else None
-        )
+        hosts = host_pool(plan, engine, queue, fleet.network if fleet else None)
         made = Service(
             plan, queue, engine, machines=machines, hosts=hosts, fleet=fleet, problems=problems
         )

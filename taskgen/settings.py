@@ -62,16 +62,27 @@ class NetworkSettings:
         the host's own as a rule.
     :ivar file: the network's description; none given: ``network/network.toml`` of this
         installation.
+    :ivar uplink: a network port of this host, as ``eth1``, that joins the machines to the LAN
+        behind it, with the boards there; the host itself cannot use it meanwhile. Refused where
+        that LAN is not the fleet's own. Read ``docs/host-network.md`` first.
+    :ivar existing_bridge: with an empty ``namespace``: the bridge of ``network.toml`` is the host's
+        own. It is there already, and stays as it was found.
     """
 
     __pydantic_config__ = STRICT
 
     namespace: str | None = None
     file: Path | None = None
+    uplink: str = ""
+    existing_bridge: bool = False
 
     def __post_init__(self) -> None:
         if self.namespace and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.namespace):
             raise ValueError(f"namespace {self.namespace!r}: letters, digits, dots and dashes only")
+        if self.uplink and not re.fullmatch(r"[^\s/:]{1,15}", self.uplink):
+            raise ValueError(f"uplink {self.uplink!r}: not a name for a network device")
+        if self.existing_bridge and self.namespace != "":
+            raise ValueError('existing_bridge: only with namespace = "", where the bridge is')
 
 
 @dataclass(frozen=True)

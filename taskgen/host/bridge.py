@@ -13,12 +13,12 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from pathlib import Path
 
 from pyroute2 import IPRoute, NetlinkError
 
-from taskgen.errors import HostError, MissingToolError, NamespaceBusyError, SubnetInUseError
+from taskgen.errors import HostError, MissingToolError, NamespaceBusyError
+from taskgen.host.lan_rules import refuse_used_subnet
 from taskgen.slots import Network
 
 _TUNSETIFF = 0x400454CA  # linux/if_tun.h
@@ -82,7 +82,7 @@ def make_bridge(network: Network, mark: str, is_host: bool) -> int:
     """
     with IPRoute() as ipr:
         if is_host:
-            _refuse_used_subnet(ipr, network)
+            refuse_used_subnet(ipr, network)
         try:
             ipr.link(
                 "add",
@@ -115,7 +115,8 @@ def _name_bridge(ipr: IPRoute, index: int, network: Network) -> None:
             raise
         raise NamespaceBusyError(
             f"there is a network device {network.bridge!r} already",
-            hint="choose another name for 'bridge' in network.toml, or see taskgen down",
+            hint="choose another name for 'bridge' in network.toml, or see taskgen down; to use the"
+            " host's own: network.existing_bridge",
         ) from error
 
 
@@ -181,23 +182,6 @@ def _bridge_index(network: Network, tap: str) -> int:
         return socket.if_nametoindex(network.bridge)
     except OSError as error:
         raise HostError(f"tap {tap}: the bridge {network.bridge} is gone") from error
-
-
-def _refuse_used_subnet(ipr: IPRoute, network: Network) -> None:
-    used = [
-        (f"address {a.get_attr('IFA_ADDRESS')}", a.get_attr("IFA_ADDRESS"), a["prefixlen"])
-        for a in ipr.get_addr(family=2)
-    ] + [
-        (f"route to {r.get_attr('RTA_DST')}/{r['dst_len']}", r.get_attr("RTA_DST"), r["dst_len"])
-        for r in ipr.get_routes(family=2)
-        if r.get_attr("RTA_DST")  # a default route overlaps with everything, and is no obstacle
-    ]
-    for what, address, length in used:
-        if network.subnet.overlaps(IPv4Network(f"{address}/{length}", strict=False)):
-            raise SubnetInUseError(
-                f"subnet {network.subnet} of the fleet: the host has the {what}",
-                hint="choose another subnet in network.toml, or give the fleet its own namespace",
-            )
 
 
 def _quieten(device: str) -> None:

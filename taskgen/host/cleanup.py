@@ -20,6 +20,7 @@ from taskgen.host.bridge import delete_bridges
 from taskgen.host.command_lines import end_all, is_dnsmasq, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_locks import exclusive, lock_machines, remove_directory, take_lock
+from taskgen.host.link_notes import LinkNotes
 from taskgen.host.living import FORCE_S, end_daemon, living_daemon
 from taskgen.host.records import (
     FLEET_FILE,
@@ -33,6 +34,7 @@ from taskgen.host.records import (
     run_root,
     state_root,
 )
+from taskgen.host.uplink import delete_macvlan
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +234,7 @@ def _release(path: Path, record: FleetRecord) -> list[str]:
     config = path / "dnsmasq.conf"
     for _ in range(_LOOKS):
         removed += end_all(lambda argv: is_ours(argv, uuids, config))
-    return removed + _remove_network(record)
+    return removed + _remove_network(record) + LinkNotes(path).undo()
 
 
 def _remove_stale_state(report: Report) -> None:
@@ -262,6 +264,8 @@ def _remove_network(record: FleetRecord) -> list[str]:
         return [f"bridge {name}" for name in delete_bridges(record.mark)]
     name = record.namespace
     if netns.owner_mark(name) == record.mark:
+        if record.uplink:
+            netns.in_marked(name, record.mark, delete_macvlan)
         netns.delete(name)
         return [f"network namespace {name}"]
     if netns.remove_unfinished(name):

@@ -58,6 +58,20 @@ async def connect(
         ) from error
 
 
+async def dial(namespace: Namespace, address: str, port: int) -> socket.socket:
+    """A connected, non-blocking TCP socket in ``namespace``; tried once.
+
+    :raises OSError: with what the other side, or the kernel, said.
+    """
+    sock = await namespace.run(_make, undo=socket.socket.close)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def _make() -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

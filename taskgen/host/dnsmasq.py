@@ -28,6 +28,8 @@ def dnsmasq_config(network: Network, directory: Path, bridge_index: int = 0) -> 
         "no-hosts",
         "no-poll",
         "dhcp-authoritative",
+        # Else it refuses the requests of others' computers (DHCPNAK), as an authority does.
+        "dhcp-ignore=tag:!known",
         "no-ping",  # it would delay a first lease by three seconds
         "dhcp-ignore-clid",  # Genode's clients send none, or odd ones: the MAC alone is the key
         f"dhcp-range={network.subnet.network_address},static,{network.subnet.netmask}"

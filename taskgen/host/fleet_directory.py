@@ -57,12 +57,15 @@ class FleetDirectory:
         namespace: str,
         machines: Path | None = None,
         network: str = "",
+        uplink: str = "",
+        existing_bridge: bool = False,
     ) -> FleetDirectory:
         """Make and lock the directory of a new fleet. Blocks for milliseconds at most.
 
         :param machines: where the machines' records and directories lie, made where it is missing;
             ``None``: in the fleet's directory.
         :param network: fingerprint of the network's description.
+        :param uplink: see :class:`FleetRecord`, as for ``existing_bridge``.
         :raises NamespaceBusyError: if there is a fleet of this name, alive or left by a crash, or
             one with these machines.
         :raises PrivilegeError: if the directory cannot be made.
@@ -74,6 +77,8 @@ class FleetDirectory:
             namespace=namespace,
             machines=str(machines.absolute()) if machines else None,
             network=network,
+            uplink=uplink,
+            existing_bridge=existing_bridge,
         )
         path = root / name
         try:

@@ -2,7 +2,7 @@
 
 Those of a dead daemon are adopted, and what is missing of them is made. While the engine lives
 all of it is watched and mended, and what was wrong is reported to
-:class:`~taskgen.problems.Problems`: ``namespace``, ``bridge``, ``dhcp``, ``leases``.
+:class:`~taskgen.problems.Problems`: ``namespace``, ``bridge``, ``uplink``, ``dhcp``, ``leases``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
 
 from taskgen.errors import PrivilegeError
 from taskgen.host import netns
 from taskgen.host.bridge import Tap
-from taskgen.host.connect import connect
+from taskgen.host.connect import connect, dial
 from taskgen.host.dhcp import DhcpServer, dhcp_server
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
+from taskgen.host.lan import Wiring, lan
 from taskgen.host.leases import Lease, Leases, watch_leases
 from taskgen.host.link_keeper import LinkKeeper, fleet_links
 from taskgen.host.name_keeper import kept_name
@@ -43,12 +45,14 @@ class FleetNetwork:
         links: LinkKeeper,
         dhcp: DhcpServer,
         leases: Leases,
+        wiring: Wiring | None = None,
     ) -> None:
         self.network = network
         self.namespace = namespace
         self.inotify = inotify
         self.dhcp = dhcp
         self.leases = leases
+        self.wiring = wiring
         self._links = links
 
     async def open_tap(self, slot: Slot) -> Tap:
@@ -98,6 +102,13 @@ class FleetNetwork:
         """
         return await connect(self.namespace, address, port, timeout_s=timeout_s)
 
+    async def dial(self, address: IPv4Address, port: int) -> socket.socket:
+        """A connected, non-blocking TCP socket to whoever is on the fleet's LAN; tried once.
+
+        :raises OSError: if there is no connection.
+        """
+        return await dial(self.namespace, str(address), port)
+
 
 @asynccontextmanager
 async def fleet_network(
@@ -115,7 +126,8 @@ async def fleet_network(
     :param keep: asked when the block is left: whether all stays, for the next daemon to adopt.
     :raises PrivilegeError: if we are not root.
     :raises NamespaceBusyError: if the namespace, or in the host's own the bridge, is another's.
-    :raises SubnetInUseError: if the host uses the subnet; only in the host's own namespace.
+    :raises SubnetInUseError: if the host uses the subnet, only in the host's own namespace; if the
+        LAN that it is to be on is not the fleet's own.
     :raises MissingToolError: if the host lacks dnsmasq.
     :raises HostError: if anything else cannot be made.
     """
@@ -127,7 +139,10 @@ async def fleet_network(
         async with (
             _namespace(directory, keep) as namespace,
             kept_name(namespace, inotify, problems),
-            fleet_links(network, namespace, mark=mark, problems=problems, keep=keep) as links,
+            lan(network, directory, namespace, keep=keep) as wiring,
+            fleet_links(
+                network, namespace, mark=mark, wiring=wiring, problems=problems, keep=keep
+            ) as links,
             watch_leases(directory.path / "dnsmasq.leases", inotify) as leases,
             dhcp_server(
                 network,
@@ -141,7 +156,9 @@ async def fleet_network(
             ) as dhcp,
         ):
             _tie(network, links, leases, dhcp, problems)
-            yield FleetNetwork(network, namespace, inotify, links=links, dhcp=dhcp, leases=leases)
+            yield FleetNetwork(
+                network, namespace, inotify, links=links, dhcp=dhcp, leases=leases, wiring=wiring
+            )
 
 
 def _tie(

@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager, suppress
 
 from taskgen.errors import HostError
 from taskgen.host.bridge import Tap, delete_bridges
+from taskgen.host.lan import Wiring
 from taskgen.host.link_events import link_events
 from taskgen.host.links import Findings, Links
 from taskgen.host.netns import Namespace
+from taskgen.host.uplink import Uplink, delete_macvlan
 from taskgen.host.waiting import finish
 from taskgen.problems import Problems
 from taskgen.slots import Network, Slot
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 #: Of what this reports to :class:`~taskgen.problems.Problems`.
 PROBLEM = "bridge"
+UPLINK_PROBLEM = "uplink"
 
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -31,12 +34,20 @@ _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 class LinkKeeper:
     """The fleet's bridge and taps, kept. Made by :func:`fleet_links`."""
 
-    def __init__(self, namespace: Namespace, links: Links, problems: Problems) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        links: Links,
+        problems: Problems,
+        uplink: Uplink | None = None,
+    ) -> None:
         self._namespace = namespace
         self._links = links
         self._problems = problems
+        self._uplink = uplink
         self._changed = asyncio.Event()
         self._failures = 0
+        self._uplink_failures = 0
         self._on_gone: list[Callable[[str], object]] = []
         self._on_remade: list[Callable[[], object]] = []
 
@@ -81,20 +92,24 @@ class LinkKeeper:
 
     def notice(self, changed: Collection[int] | None) -> None:
         """Links have changed: look whether ours are among them."""
-        if changed is None or self._failures or any(map(self._links.concerns, changed)):
+        missing = self._failures or self._uplink_failures
+        if changed is None or missing or any(map(self._links.concerns, changed)):
             self._changed.set()
 
     async def keep(self) -> None:
         """Wait for changes and mend what they broke, for ever."""
         while True:
             # What keeps us from mending may end without a word from the kernel.
-            limit_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S)) - 1]
+            failures = max(self._failures, self._uplink_failures)
+            limit_s = _BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1]
             with suppress(TimeoutError):
-                async with asyncio.timeout(limit_s if self._failures else None):
+                async with asyncio.timeout(limit_s if failures else None):
                     await self._changed.wait()
             self._changed.clear()
             try:
+                await self._mend_uplink()
                 found = await self._namespace.run(self._links.look)
+                self._tell_uplink(found.uplink)
                 await self._mend(found)
             except (HostError, OSError) as error:
                 self._failures += 1
@@ -107,6 +122,32 @@ class LinkKeeper:
             else:
                 self._failures = 0
                 self._problems.clear(PROBLEM)
+
+    async def mend(self) -> None:
+        """Make all as it should be, at the start.
+
+        :raises HostError: if that cannot be.
+        """
+        if self._uplink:
+            await self._uplink.provide(self._namespace)
+        await self._namespace.run(self._links.mend)
+
+    async def _mend_uplink(self) -> None:
+        if self._uplink:
+            with suppress(HostError):  # it is still missing then, which is told
+                await self._uplink.provide(self._namespace)
+
+    def _tell_uplink(self, wrong: str) -> None:
+        if not wrong:
+            self._uplink_failures = 0
+            self._problems.clear(UPLINK_PROBLEM)
+            return
+        self._uplink_failures += 1
+        self._problems.report(
+            UPLINK_PROBLEM,
+            wrong,
+            hint="machines work on, but nothing on the LAN is reached; it is tried again",
+        )
 
     async def _mend(self, found: Findings) -> None:
         for name in found.gone:
@@ -136,6 +177,7 @@ async def fleet_links(
     namespace: Namespace,
     *,
     mark: str,
+    wiring: Wiring | None = None,
     problems: Problems | None = None,
     keep: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[LinkKeeper]:
@@ -144,15 +186,17 @@ async def fleet_links(
     One that bears the mark is adopted.
 
     :param mark: the bridge's alias, which says whose it is.
+    :param wiring: how the bridge is on a LAN; ``None``: it is on none.
     :param keep: asked at the end: whether the bridge stays.
     :raises SubnetInUseError: if the subnet meets an address or a route of the host's namespace.
     :raises NamespaceBusyError: if somebody else has a device of the bridge's name.
     """
-    links = Links(network, mark, is_host=namespace.is_host)
-    made = LinkKeeper(namespace, links, problems or Problems())
+    links = Links(network, mark, is_host=namespace.is_host, wiring=wiring)
+    uplink = wiring.uplink if wiring else None
+    made = LinkKeeper(namespace, links, problems or Problems(), uplink)
     try:
         async with link_events(namespace, made.notice):
-            await namespace.run(links.mend)
+            await made.mend()
             keeper = asyncio.create_task(made.keep(), name="link keeper")
             keeper.add_done_callback(made.report_end)
             try:
@@ -163,3 +207,5 @@ async def fleet_links(
     finally:
         if not keep():
             await finish(namespace.run(delete_bridges, mark))
+            if uplink and not namespace.is_host:
+                await finish(namespace.run(delete_macvlan))

@@ -16,7 +16,10 @@ from typing import Any
 from pyroute2 import IPRoute, NetlinkError
 
 from taskgen.errors import HostError
+from taskgen.host import hosts_bridge
 from taskgen.host.bridge import Tap, delete_bridges, join, make_bridge, new_tap, set_up_bridge
+from taskgen.host.lan import Wiring
+from taskgen.host.lan_rules import is_bridge
 from taskgen.slots import Network
 
 _IFF_UP = 0x1  # linux/if.h
@@ -28,10 +31,12 @@ class Findings:
 
     :ivar wrong: a line for people for each thing that can be mended.
     :ivar gone: names of taps that nobody let go; told once.
+    :ivar uplink: what is wrong with the uplink and cannot be mended now; empty: nothing.
     """
 
     wrong: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    uplink: str = ""
 
 
 class Links:
@@ -39,18 +44,24 @@ class Links:
 
     :param mark: the bridge's alias, which says whose it is.
     :param is_host: the namespace is the host's own, where others have links too.
+    :param wiring: how the bridge is on a LAN; ``None``: it is on none.
     """
 
-    def __init__(self, network: Network, mark: str, *, is_host: bool) -> None:
+    def __init__(
+        self, network: Network, mark: str, *, is_host: bool, wiring: Wiring | None = None
+    ) -> None:
         self.network = network
         self.bridge_index = 0  #: 0: there is none yet
         self._mark = mark
         self._is_host = is_host
+        self._uplink = wiring.uplink if wiring else None
+        self._notes = wiring.notes if wiring and wiring.existing_bridge else None
+        self._uplink_index = 0
         self._taps: dict[int, str] = {}
 
     def concerns(self, index: int) -> bool:
         """Whether a link is one of ours. May be called from anywhere."""
-        return index == self.bridge_index or index in self._taps
+        return index in (self.bridge_index, self._uplink_index) or index in self._taps
 
     def look(self) -> Findings:
         """Find out what is not as it should be."""
@@ -58,7 +69,12 @@ class Links:
             links = _links(ipr)
             gone = [i for i in tuple(self._taps) if i not in links]
             names = tuple(name for i in gone if (name := self._taps.pop(i, None)))
-            return Findings(tuple(self._wrong(ipr, links)), names)
+            wrong, lost = self._wrong(ipr, links), ""
+            if self._uplink and self._bridge(links):
+                text, mendable = self._uplink.look(ipr, links, self.bridge_index)
+                wrong += [text] if text and mendable else []
+                lost = "" if mendable else text
+            return Findings(tuple(wrong), names, lost)
 
     def mend(self) -> bool:
         """Make all as it should be; nothing is changed that is so.
@@ -66,19 +82,25 @@ class Links:
         :returns: whether the bridge had to be made.
         :raises SubnetInUseError: if the subnet meets one of the host's own namespace.
         :raises NamespaceBusyError: if somebody else has a device of the bridge's name.
-        :raises HostError: if the kernel refuses.
+        :raises HostError: if the kernel refuses, or the host's own bridge is gone.
         """
         made = False
         with IPRoute() as ipr:
             links = _links(ipr)
             bridge = self._bridge(links)
+            if bridge is None and self._notes:
+                raise HostError(f"the host's bridge {self.network.bridge} is gone")
             if bridge is None:
                 delete_bridges(self._mark)  # one that somebody renamed, or that was never finished
                 self.bridge_index = make_bridge(self.network, self._mark, self._is_host)
                 made = True
             else:
+                made = bool(self._notes) and bridge["index"] != self.bridge_index
                 self.bridge_index = bridge["index"]
                 self._mend_bridge(ipr, links)
+            if self._uplink:
+                self._uplink.join(ipr, links, self.bridge_index)
+                self._uplink_index = self._uplink.index(links)
             for index, name in tuple(self._taps.items()):
                 if index in links and (made or not self._is_port(links[index])):
                     self._join(index, name)
@@ -112,14 +134,16 @@ class Links:
         for index in [i for i, n in tuple(self._taps.items()) if n == name]:
             self._taps.pop(index, None)
 
-    def delete(self) -> None:
-        """Delete the bridge."""
-        delete_bridges(self._mark)
-        self.bridge_index = 0
-
     def _bridge(self, links: Mapping[int, Any]) -> Any | None:
-        """Our bridge: it bears our mark, or is the one that we know, and has the right name."""
+        """Our bridge: it bears our mark, or is the one that we know, and has the right name.
+
+        The host's own one needs to have the name only.
+        """
         for index, link in links.items():
+            if self._notes and is_bridge(link):
+                if link.get_attr("IFLA_IFNAME") == self.network.bridge:
+                    return link
+                continue
             ours = link.get_attr("IFLA_IFALIAS") == self._mark or index == self.bridge_index
             if ours and link.get_attr("IFLA_IFNAME") == self.network.bridge:
                 return link
@@ -127,12 +151,12 @@ class Links:
 
     def _wrong(self, ipr: IPRoute, links: Mapping[int, Any]) -> list[str]:
         name, bridge = self.network.bridge, self._bridge(links)
-        if bridge is None:
+        if bridge is None or (self._notes and bridge["index"] != self.bridge_index):
             return [f"the bridge {name} was deleted"]
         wrong = []
         if not bridge["flags"] & _IFF_UP:
             wrong.append(f"the bridge {name} was set down")
-        if bridge.get_attr("IFLA_IFALIAS") != self._mark:
+        if bridge.get_attr("IFLA_IFALIAS") != self._mark and not self._notes:
             wrong.append(f"the bridge {name} has lost its alias")
         if not self._has_address(ipr, bridge["index"]):
             wrong.append(f"the bridge {name} has lost its address")
@@ -143,6 +167,9 @@ class Links:
 
     def _mend_bridge(self, ipr: IPRoute, links: Mapping[int, Any]) -> None:
         bridge = links[self.bridge_index]
+        if self._notes:
+            hosts_bridge.set_up(ipr, bridge, self.network, self._notes)
+            return
         try:
             if bridge.get_attr("IFLA_IFALIAS") != self._mark:
                 ipr.link("set", index=self.bridge_index, ifalias=self._mark)

@@ -139,6 +139,16 @@ def owner_mark(name: str) -> str | None:
         return executor.submit(_enter, name).result()
 
 
+def in_marked(name: str, mark: str, function: Callable[[], T]) -> T | None:
+    """Call ``function`` in a named namespace; ``None``: there is none that bears the mark."""
+
+    def call() -> T | None:
+        return function() if _enter(name) == mark else None
+
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(call).result()
+
+
 def delete(name: str) -> None:
     """Take a namespace's name away; nothing happens if somebody has done so."""
     with suppress(FileNotFoundError):

@@ -6,6 +6,7 @@
       NAME/                  0711  one fleet
         fleet.lock                 locked by the live engine; who can lock it knows that it is dead
         fleet.json                 FleetRecord, written before anything else is made
+        links.json                 what was done to links of the host's; see taskgen.host.link_notes
         dnsmasq.*
         machines/            0711
           taskgen-1.json           MachineRecord, written before the process is started
@@ -29,11 +30,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError
 from taskgen.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,8 @@ class FleetRecord:
     :ivar created: seconds since the epoch.
     :ivar machines: directory of the machines' records and directories; ``None``: in the fleet's.
     :ivar network: fingerprint of the network's description; a fleet goes on only with the same.
+    :ivar uplink: the host's port that joins the fleet to a LAN; empty: none does.
+    :ivar existing_bridge: whether the bridge is the host's own.
     """
 
     __pydantic_config__ = STRICT
@@ -71,6 +77,8 @@ class FleetRecord:
     namespace: str
     machines: str | None = None
     network: str = ""
+    uplink: str = ""
+    existing_bridge: bool = False
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     pid: int = field(default_factory=os.getpid)
     created: float = field(default_factory=time.time)
@@ -174,7 +182,7 @@ def is_torn(file: Path) -> bool:
     return False
 
 
-def write_json(path: Path, record: FleetRecord | MachineRecord) -> None:
+def write_json(path: Path, record: DataclassInstance) -> None:
     """Write a record, whole or not at all."""
     # A loss of power may leave it torn, but leaves no machine and no network either: see is_torn().
     with whole_file(path, durable=False) as file:

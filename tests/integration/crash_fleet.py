@@ -21,16 +21,29 @@ from taskgen.profiles import load_profile
 from taskgen.slots import load_network
 
 
-async def main(stage, name, kind, namespace):
+async def main(stage, name, kind, namespace, *wiring):
     network = load_network(assets.root() / "network" / "network.toml")
     if stage == "empty directory":
         (run_root() / name).mkdir(parents=True)
         await killed()
+    uplink, existing = wiring[0] if wiring else "", len(wiring) > 1
     if kind == Kind.DAEMON:
-        machines = state_root() / "machines"
-        directory = daemon_fleet(name, namespace=namespace, machines=machines, network=network)
+        directory = daemon_fleet(
+            name,
+            namespace=namespace,
+            machines=state_root() / "machines",
+            network=network,
+            uplink=uplink,
+            existing_bridge=existing,
+        )
     else:
-        directory = FleetDirectory.create(name, kind=Kind(kind), namespace=namespace)
+        directory = FleetDirectory.create(
+            name,
+            kind=Kind(kind),
+            namespace=namespace,
+            uplink=uplink,
+            existing_bridge=existing,
+        )
     mark = directory.record.mark
     async with AsyncExitStack() as stack:
         if stage == "no record":

@@ -11,13 +11,16 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
-def engine(stage, *, name="crashed", kind=Kind.EMBEDDED, namespace="crashed", script=None):
+def engine(
+    stage, *, name="crashed", kind=Kind.EMBEDDED, namespace="crashed", wiring=(), script=None
+):
     """Another process whose fleet has come so far.
 
+    :param wiring: its uplink, and a word if the bridge is the host's own.
     :param script: another name of the program, by which it is run.
     """
     process = subprocess.Popen(
-        [sys.executable, script or HERE / "crash_fleet.py", stage, name, kind, namespace],
+        [sys.executable, script or HERE / "crash_fleet.py", stage, name, kind, namespace, *wiring],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -3,26 +3,25 @@
 import asyncio
 import os
 import socket
-import struct
 from contextlib import asynccontextmanager
 
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
+from taskgen.host.frames import Dhcp, dhcp_frame
 from taskgen.host.inotify import Inotify
 from taskgen.host.qemu import launch
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.records import Kind, embedded_name
 
-DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 _VNET_HEADER = bytes(10)  # linux/virtio_net.h: no offloads
 
 
 @asynccontextmanager
-async def fleet_directory(namespace=None, kind=Kind.EMBEDDED):
+async def fleet_directory(namespace=None, kind=Kind.EMBEDDED, **wiring):
     """The directory of a fleet of its own."""
     name = embedded_name()
     directory = FleetDirectory.create(
-        name, kind=kind, namespace=name if namespace is None else namespace
+        name, kind=kind, namespace=name if namespace is None else namespace, **wiring
     )
     try:
         yield directory
@@ -31,10 +30,10 @@ async def fleet_directory(namespace=None, kind=Kind.EMBEDDED):
 
 
 @asynccontextmanager
-async def fleet(network, namespace=None, problems=None):
+async def fleet(network, namespace=None, problems=None, **wiring):
     """A fleet's directory and network."""
     async with (
-        fleet_directory(namespace) as directory,
+        fleet_directory(namespace, **wiring) as directory,
         fleet_network(network, directory, problems) as net,
     ):
         yield directory, net
@@ -111,26 +110,6 @@ def write_frame(tap, frame):
     os.write(tap.fd, _VNET_HEADER + frame)
 
 
-def _checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
-
-
-def dhcp_frame(mac, kind, *, xid=0xE4C14788, options=b""):
-    """A DHCP broadcast like that of lwIP: no client-id, and the same transaction id every time."""
-    hardware = bytes.fromhex(mac.replace(":", ""))
-    bootp = struct.pack("!4BIHH", 1, 1, 6, 0, xid, 0, 0x8000) + bytes(16)
-    bootp += hardware + bytes(10 + 64 + 128) + b"\x63\x82\x53\x63"
-    bootp += bytes([53, 1, kind]) + options + b"\xff"
-    udp = struct.pack("!4H", 68, 67, 8 + len(bootp), 0) + bootp
-    header = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, bytes(4), b"\xff" * 4
-    )
-    header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]
-    return b"\xff" * 6 + hardware + b"\x08\x00" + header + udp
-
-
 def _is_answer(kind, xid):
     def check(frame):
         bootp = frame[14 + 20 + 8 :]
@@ -151,8 +130,8 @@ async def dhcp_exchange(tap, mac, *, xid=0xE4C14788, options=b"", timeout_s=60):
     It asks again each second, as guests do: a bridge's port that has just come up may lose a frame.
     """
     for again_s in [min(timeout_s, 1.0)] * max(1, int(timeout_s)):
-        write_frame(tap, dhcp_frame(mac, DISCOVER, xid=xid, options=options))
-        offer = await read_frame(tap, _is_answer(OFFER, xid), again_s)
+        write_frame(tap, dhcp_frame(mac, Dhcp.DISCOVER, xid=xid, options=options))
+        offer = await read_frame(tap, _is_answer(Dhcp.OFFER, xid), again_s)
         if offer is not None:
             break
     else:
@@ -160,6 +139,6 @@ async def dhcp_exchange(tap, mac, *, xid=0xE4C14788, options=b"", timeout_s=60):
     address = offer[14 + 20 + 8 + 16 :][:4]
     server = offer[14 + 12 :][:4]
     options += b"\x32\x04" + address + b"\x36\x04" + server
-    write_frame(tap, dhcp_frame(mac, REQUEST, xid=xid, options=options))
-    assert await read_frame(tap, _is_answer(ACK, xid), timeout_s=60)
+    write_frame(tap, dhcp_frame(mac, Dhcp.REQUEST, xid=xid, options=options))
+    assert await read_frame(tap, _is_answer(Dhcp.ACK, xid), timeout_s=60)
     return socket.inet_ntoa(address)

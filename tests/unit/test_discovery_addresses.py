@@ -128,3 +128,19 @@ def test_a_range_has_what_the_standard_library_calls_its_hosts(prefix, number):
     assert len(hosts) == network.num_addresses - 2
     assert hosts[0] == network.network_address + 1
     assert hosts[-1] == network.broadcast_address - 1
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "left"),
+    [
+        ("10.0.0.1", "10.0.0.5", "10.0.0.6"),
+        ("10.0.0.3", "10.0.0.4", "10.0.0.1-10.0.0.2, 10.0.0.5-10.0.0.6"),
+        ("10.0.0.6", "10.0.9.9", "10.0.0.1-10.0.0.5"),
+        ("10.0.1.0", "10.0.1.9", "10.0.0.1-10.0.0.6"),
+        ("10.0.0.0", "10.0.0.7", ""),
+    ],
+)
+def test_addresses_can_be_taken_out(first, last, left):
+    hosts = parse_hosts("10.0.0.0/29").without(IPv4Address(first), IPv4Address(last))
+    assert str(hosts) == left
+    assert len(hosts) == len(list(hosts))

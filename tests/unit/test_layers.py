@@ -102,6 +102,7 @@ LAYERS = {
     "taskgen.bulletin": 4,
     "taskgen.distributor": 4,
     "taskgen.board": 4,
+    "taskgen.board_reach": 4,
     "taskgen.boot_failures": 4,
     "taskgen.booting": 4,
     "taskgen.engine": 4,
