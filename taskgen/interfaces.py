@@ -70,6 +70,8 @@ class Outcome:
     :ivar started_at: seconds since the epoch, this host's clock, when ``START`` was sent.
     :ivar duration_s: seconds from there to the end.
     :ivar console: last lines of the guest's console where the run failed.
+    :ivar diagnosis: what was found out of the machine where the failure is not the task-set's: see
+        :func:`taskgen.diagnosis.report`; empty: nothing was looked at.
     :ivar provenance: under which conditions it was measured (accelerator, QEMU version, …).
     """
 
@@ -81,6 +83,7 @@ class Outcome:
     started_at: float = 0.0
     duration_s: float = 0.0
     console: str = ""
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from taskgen.boot_notes import BootNotes
 from taskgen.booting import wait_ready
-from taskgen.errors import AdoptionError, MachineDiedError, MachineError
+from taskgen.errors import AdoptionError, BootError, MachineDiedError, MachineError
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
@@ -25,6 +25,7 @@ from taskgen.host.records import MachineRecord
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
+from taskgen.machine_doctor import MachineDoctor
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_loss import Loss
@@ -60,9 +61,11 @@ class Machine:
         self._manager: SessionManager | None = None
         self._loss: Loss | None = None
         self._resets: GuestReset | None = None
+        self._doctor: MachineDoctor | None = None
         self._run: str | None = None
         self._runs = 0
         self._reason = ""
+        self._trouble = ""  # what went wrong while it had nothing to do
 
     @property
     def name(self) -> str:
@@ -146,7 +149,13 @@ class Machine:
             )
         )
         self._life.to(MachineState.BOOTING)
-        session = await self._watch(self.qemu).unless(self._boot())
+        loss = self._watch(self.qemu)
+        try:
+            session = await loss.unless(self._boot())
+        except MachineError as error:
+            assert self._doctor is not None, "there is a QEMU"
+            waited_s = time.monotonic() - self.qemu.launched_at
+            raise await self._doctor.of_boot(error, waited_s) from error
         self.ready_s = time.monotonic() - self.qemu.launched_at
         self._ready(session, Boot())
         log.info("%s: ready after %.1f s", self.name, self.ready_s)
@@ -175,22 +184,16 @@ class Machine:
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """Carry out one run. All that can fail becomes an outcome; cancellation passes."""
         assert self._manager is not None, f"{self.name} is {self.state}"
-        assert self._loss is not None, "watched since there is a QEMU"
         if self.state is MachineState.FAILED:  # just now, when the run was on its way
             lost = FailureClass.INFRASTRUCTURE
             return Outcome(target=self.name, failure=lost, reason=self._reason)
         self._run = run.id
         self._life.to(MachineState.RUNNING)
         try:
-            outcome = await self._loss.unless(self._manager.execute(run, emit))
+            outcome, sound = await self._carry_out(run, emit)
         except asyncio.CancelledError:
             self._run_is_over(sound=self._manager.session.usable)
             raise
-        except MachineError as error:
-            died = isinstance(error, MachineDiedError)
-            failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
-            outcome = self._manager.broken_off(run, failure, error.message)
-        sound = outcome.failure in (None, FailureClass.TASK) or self._manager.refused
         self._run_is_over(sound=sound, reason=outcome.reason)
         return replace(
             outcome,
@@ -204,6 +207,22 @@ class Machine:
             },
         )
 
+    async def _carry_out(self, run: Run, emit: Emit) -> tuple[Outcome, bool]:
+        """The outcome of a run, and whether the machine can take another one."""
+        assert self._manager is not None, "there is a session"
+        assert self._loss is not None, "there is a QEMU"
+        assert self._doctor is not None, "there is a QEMU"
+        self._doctor.begin_run()
+        try:
+            outcome = await self._loss.unless(self._manager.execute(run, emit))
+        except MachineError as error:
+            died = isinstance(error, MachineDiedError)
+            failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
+            outcome = self._manager.broken_off(run, failure, error.message)
+        if outcome.failure in (None, FailureClass.TASK) or self._manager.refused:
+            return outcome, True
+        return await self._doctor.of_run(outcome, self._manager.session), False
+
     def tap_gone(self) -> None:
         """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
         if self._loss is not None:
@@ -214,6 +233,9 @@ class Machine:
         if self.state is MachineState.NEW:
             self._life.to(MachineState.STOPPED)
             return
+        if self._trouble and self._doctor is not None:
+            session = self._manager.session if self._manager else None
+            self._reason = await finish(self._doctor.of_idle(self._trouble, session))
         self._life.to(MachineState.STOPPING)
         self._network.let_tap_go(self.slot)
         await finish(self._stack.aclose())
@@ -230,7 +252,18 @@ class Machine:
         return BootNotes(self._directory.machine(self.name), self.qemu.record.uuid)
 
     def _watch(self, qemu: Qemu) -> Loss:
-        self._resets = GuestReset(qemu, self._on_reset)
+        self._resets = GuestReset(qemu, on_unasked=self._on_reset, on_panic=self._on_fatal)
+        self._doctor = MachineDoctor(
+            self.slot,
+            self.kind.profile,
+            self._network,
+            qemu,
+            self._resets,
+            dumps=self.kind.dumps,
+            on_fatal=lambda fault: self._on_fatal(f"its console says: {fault.line}"),
+            adopted=qemu.process.adopted,
+        )
+        self._stack.callback(self._doctor.close)
         self._loss = Loss(qemu, self.slot.tap, lambda error: self._fail(error.message))
         self._stack.push_async_callback(self._loss.close)
         return self._loss
@@ -291,9 +324,16 @@ class Machine:
 
     def _on_reset(self, what: str) -> None:
         """After a reset the connection says neither FIN nor RST until we send something."""
-        if self._manager is not None:
+        if self._manager is not None:  # else it boots, and may do that
             self._manager.session.lose(what)
             self._fail(f"{self.name}: {what}")
+
+    def _on_fatal(self, what: str) -> None:
+        """The guest does not go on, and may say nothing of that to us."""
+        if self._manager is not None and self._manager.session.usable:
+            self._on_reset(what)
+        elif self._loss is not None:
+            self._loss.lose(BootError(f"{self.name}: {what}", console=self.qemu.console.tail()))
 
     def _on_session_end(self, session: Session, reason: str) -> None:
         if self._manager is not None and self._manager.session is session:
@@ -302,6 +342,5 @@ class Machine:
     def _fail(self, reason: str) -> None:
         """It can take no more runs; a run that it carries out tells so itself."""
         if self.state is MachineState.READY:
-            self._reason = reason
-            log.warning("%s", reason)
+            self._reason = self._trouble = reason
             self._life.to(MachineState.FAILED)

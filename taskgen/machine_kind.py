@@ -12,6 +12,7 @@ from typing import Any
 from taskgen.binaries import Binaries
 from taskgen.host.qemu import DEFAULT_USER
 from taskgen.host.qemu_command import Accelerator, Launch, command
+from taskgen.machine_doctor import Dumps
 from taskgen.profiles import Profile
 from taskgen.settings import Reset
 from taskgen.slots import Slot
@@ -26,6 +27,7 @@ class MachineKind:
     :ivar user: the system user that QEMU runs as; ``None``: the caller.
     :ivar icount: virtual time, where the profile offers it.
     :ivar reset: what is done to a machine between two runs.
+    :ivar dumps: where dumps of guests' memory go; ``None``: none are made.
     :ivar provenance: goes into each outcome, beside what the machine itself adds.
     """
 
@@ -35,6 +37,7 @@ class MachineKind:
     user: str | None = DEFAULT_USER
     icount: bool = False
     reset: Reset = Reset.CLEAR
+    dumps: Dumps | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, slot: Slot) -> str:

@@ -40,6 +40,12 @@ class Loss:
         if not self.happened and len(self._tasks) == 1:
             self._tasks.append(asyncio.create_task(self._blame_tap(), name=f"{self._tap}: gone"))
 
+    def lose(self, error: MachineError) -> None:
+        """It is of no use any more; what it was doing is ended with ``error``."""
+        if not self.happened:
+            self._error.set_result(error)
+            self._on_loss(error)
+
     async def unless(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``.
 
@@ -69,19 +75,14 @@ class Loss:
         await finish(asyncio.wait(self._tasks))
 
     async def _watch(self) -> None:
-        self._lose(await self._qemu.died())
+        self.lose(await self._qemu.died())
 
     async def _blame_tap(self) -> None:
         await asyncio.sleep(TAP_S)  # cut short by _watch, if QEMU has ended
-        self._lose(
+        self.lose(
             MachineError(
                 f"{self._qemu.name}: its tap {self._tap} is gone",
                 hint="somebody deleted it; another machine is launched in its place",
                 console=self._qemu.console.tail(),
             )
         )
-
-    def _lose(self, error: MachineError) -> None:
-        if not self.happened:
-            self._error.set_result(error)
-            self._on_loss(error)

@@ -48,6 +48,25 @@ class Nic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FaultPattern:
+    """Console output that tells of a fault.
+
+    :ivar pattern: regular expression; looked for in each line, without colours.
+    :ivar meaning: what it means, for people.
+    :ivar fatal: whether the guest as a whole does not go on after it: its run is ended at once.
+    """
+
+    __pydantic_config__ = STRICT
+
+    pattern: str
+    meaning: str
+    fatal: bool = False
+
+    def __post_init__(self) -> None:
+        _check_pattern("console_faults", self.pattern)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """One kind of machine.
 
@@ -68,6 +87,7 @@ class Profile:
     :ivar boot_timeout_s: limit from launch to readiness, one machine on an idle host.
     :ivar silent_s: a machine without any console output for so long has not started at all.
     :ivar probe: regular expression; console output that matches proves that the guest boots.
+    :ivar console_faults: what the console says when something in the guest has failed.
     :ivar get_image: what to do when the kernel is missing, for the error message.
     :ivar notes: what a user of this kind should know.
     """
@@ -95,6 +115,7 @@ class Profile:
     boot_timeout_s: float = 60.0
     silent_s: float = 20.0
     probe: str = "."
+    console_faults: tuple[FaultPattern, ...] = ()
     get_image: str = ""
     notes: str = ""
 
@@ -108,10 +129,7 @@ class Profile:
             raise ValueError("accelerators: name at least one of kvm and tcg")
         if self.boot != "kernel" and (self.initrd or self.append):
             raise ValueError(f'boot "{self.boot}": initrd and append need boot "kernel"')
-        try:
-            re.compile(self.probe)
-        except re.error as error:
-            raise ValueError(f"probe {self.probe!r}: not a regular expression: {error}") from error
+        _check_pattern("probe", self.probe)
 
     def with_image(self, path: Path) -> Profile:
         """The same kind of machine with the user's own image.
@@ -142,6 +160,13 @@ class Profile:
             if not os.access(path, os.R_OK):
                 raise ConfigError(f"profile {self.name}: {path}: not readable")
         return files
+
+
+def _check_pattern(key: str, pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{key} {pattern!r}: not a regular expression: {error}") from error
 
 
 def profile_names() -> list[str]:

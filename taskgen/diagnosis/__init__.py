@@ -4,6 +4,7 @@
 """
 
 from taskgen.diagnosis.evidence import ConsoleFault, Doing, Evidence, Link, Port
+from taskgen.diagnosis.report import report
 from taskgen.diagnosis.rules import RULES, Rule, Verdict, diagnose
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "Rule",
     "Verdict",
     "diagnose",
+    "report",
 ]

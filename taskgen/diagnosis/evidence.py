@@ -54,12 +54,13 @@ class Evidence:
     :ivar doing: what it was about.
     :ivar trouble: what was noticed first, as an error's message; empty: nothing but the rest.
     :ivar waited_s: seconds for which it had been silent, or not ready, when that was given up.
+    :ivar spoke: whether events came in after ``START``.
     :ivar qemu_exit: how its QEMU ended; ``None``: it has not.
     :ivar qemu_signal: the signal that killed it, as in ``SIGKILL``.
     :ivar process_state: of its QEMU in ``/proc``, as in ``T`` for one that is stopped.
     :ivar status: QMP's run state, as in ``running``.
     :ivar qmp_silent: QEMU did not answer at all.
-    :ivar events: what QEMU told of the guest, in words: ``was reset by its guest`` …
+    :ivar events: what QEMU told of the guest, in words: ``was reset by itself`` …
     :ivar panicked: QEMU was told by the guest that it panicked.
     :ivar link: its tap.
     :ivar dhcp: whether the DHCP server works.
@@ -77,6 +78,7 @@ class Evidence:
     doing: Doing
     trouble: str = ""
     waited_s: float | None = None
+    spoke: bool = False
     qemu_exit: str | None = None
     qemu_signal: str | None = None
     process_state: str | None = None
@@ -111,7 +113,7 @@ def told(seen: Evidence) -> Iterator[str]:
         yield f"QMP: the guest is {seen.status}"
     if seen.panicked:
         yield "QMP: GUEST_PANICKED"
-    yield from (f"QMP: it {event}" for event in seen.events)
+    yield from (f"QMP: the guest {event}" for event in seen.events)
     if seen.link is not None:
         yield f"tap: {seen.link}"
     if seen.dhcp is False:

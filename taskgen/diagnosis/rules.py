@@ -88,7 +88,7 @@ def _silence(seen: Evidence) -> str:
         case Doing.START:
             return f"not ready{waited} after its start"
         case Doing.RUN:
-            return f"silent{waited} after START"
+            return f"silent{waited} after {'its last event' if seen.spoke else 'START'}"
         case Doing.IDLE:
             return f"silent{waited}"
 

@@ -7,14 +7,17 @@ all of it is watched and mended, and what was wrong is reported to
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 
+from taskgen.diagnosis import Link
 from taskgen.errors import PrivilegeError
 from taskgen.host import netns
+from taskgen.host.arp import correct_neighbour, who_has
 from taskgen.host.bridge import Tap
 from taskgen.host.connect import connect, dial
 from taskgen.host.dhcp import DhcpServer, dhcp_server
@@ -28,6 +31,8 @@ from taskgen.host.netns import Namespace
 from taskgen.host.waiting import finish
 from taskgen.problems import Problems
 from taskgen.slots import Network, Slot
+
+log = logging.getLogger(__name__)
 
 #: What is reported of the lease file.
 LEASES_PROBLEM = "leases"
@@ -85,6 +90,26 @@ class FleetNetwork:
         its death.
         """
         self._links.on_tap_gone(callback)
+
+    async def link(self, slot: Slot) -> Link:
+        """How the slot's tap is now."""
+        return await self._links.state(slot)
+
+    async def who_has(self, address: str) -> dict[str, int]:
+        """Who answers for an address, asked :data:`~taskgen.host.arp.QUESTIONS` times.
+
+        :returns: how many answers there were, by MAC.
+        :raises OSError: if the bridge is not there, or is down.
+        """
+        return await who_has(self.namespace, self.network, address)
+
+    async def correct_neighbour(self, slot: Slot, address: str) -> None:
+        """Have what is for the slot's address go to the slot's machine.
+
+        The kernel may still know whoever had the address before.
+        """
+        if await correct_neighbour(self.namespace, self.network, address, slot.mac):
+            log.warning("%s: the kernel had another MAC for %s: corrected", slot.name, address)
 
     async def wait_lease(self, slot: Slot, timeout_s: float) -> Lease:
         """The lease that the machine of the slot gets after its tap was opened.

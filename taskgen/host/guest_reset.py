@@ -20,12 +20,24 @@ RESET_S = 10.0
 class GuestReset:
     """The resets of one machine.
 
-    :param on_unasked: called with what has happened to the guest, in words; must not block.
+    :param on_unasked: called with a reset, in words; must not block.
+    :param on_panic: called with the guest's own word that it has panicked, likewise.
+    :ivar told: each time that nobody here asked for, in words.
+    :ivar panicked: the guest told QEMU that it panicked.
     """
 
-    def __init__(self, qemu: Qemu, on_unasked: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        qemu: Qemu,
+        *,
+        on_unasked: Callable[[str], object],
+        on_panic: Callable[[str], object],
+    ) -> None:
+        self.told: list[str] = []
+        self.panicked = False
         self._qemu = qemu
         self._on_unasked = on_unasked
+        self._on_panic = on_panic
         self._done: asyncio.Event | None = None  # while we are resetting it
         qemu.qmp.on_event(self._on_event)
 
@@ -59,11 +71,15 @@ class GuestReset:
         await self._qemu.qmp.execute("set-action", actions)
 
     def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "GUEST_PANICKED":
+            self.panicked = True
+            self._on_panic("its guest has panicked")
         if name not in ("RESET", "SHUTDOWN"):
             return
         if self._done is not None and name == "RESET":
             self._done.set()
             return
-        by = "its guest" if data.get("guest") else "somebody else"
+        by = "itself" if data.get("guest") else "somebody else"
         what = "shut down" if data.get("reason") == "guest-shutdown" else "reset"
-        self._on_unasked(f"was {what} by {by}")
+        self.told.append(f"was {what} by {by}")
+        self._on_unasked(f"its guest {self.told[-1]}")

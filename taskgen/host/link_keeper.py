@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
+from taskgen.diagnosis import Link
 from taskgen.errors import HostError
 from taskgen.host.bridge import Tap, delete_bridges
 from taskgen.host.lan import Wiring
@@ -77,6 +78,10 @@ class LinkKeeper:
         found = await self._namespace.run(self._links.adopt_tap, slot.tap, pid)
         self._changed.set()
         return found
+
+    async def state(self, slot: Slot) -> Link:
+        """How the slot's tap is."""
+        return await self._namespace.run(self._links.state, slot.tap)
 
     def let_tap_go(self, slot: Slot) -> None:
         """The slot's tap may go from now on, and nobody needs to hear of it. May be repeated."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
 
+from taskgen.diagnosis import Link
 from taskgen.errors import HostError
 from taskgen.host import hosts_bridge
 from taskgen.host.bridge import Tap, delete_bridges, join, make_bridge, new_tap, set_up_bridge
@@ -128,6 +129,16 @@ class Links:
             with suppress(HostError):  # the bridge has just gone too: both will be mended
                 self._join(found[0], name)
         return True
+
+    def state(self, name: str) -> Link:
+        """How the tap of a machine is."""
+        with IPRoute() as ipr:
+            for link in _links(ipr).values():
+                if link.get_attr("IFLA_IFNAME") == name:
+                    if link.get_attr("IFLA_MASTER") != self.bridge_index:
+                        return Link.OFF
+                    return Link.UP if link["flags"] & _IFF_UP else Link.DOWN
+        return Link.GONE
 
     def let_tap_go(self, name: str) -> None:
         """Nobody needs the tap any more. May be called from anywhere, and again."""

@@ -70,14 +70,36 @@ class Qmp:
         except (QMPError, OSError, EOFError) as error:
             raise MachineError(f"{self.name}: {command}: {error}") from error
 
-    async def status(self) -> str:
+    async def status(self, *, timeout_s: float = 5.0) -> str:
         """QEMU's run state: ``running``, ``paused``, ``guest-panicked`` …
 
         :raises MachineError: as :meth:`execute`.
         """
-        answer = await self.execute("query-status")
+        answer = await self.execute("query-status", timeout_s=timeout_s)
         assert isinstance(answer, dict), "query-status returns an object"
         return str(answer["status"])
+
+    async def registers(self, *, timeout_s: float = 2.0) -> str:
+        """The registers of the guest's CPUs, as QEMU's monitor shows them.
+
+        :raises MachineError: as :meth:`execute`.
+        """
+        arguments = {"command-line": "info registers -a"}
+        answer = await self.execute("human-monitor-command", arguments, timeout_s=timeout_s)
+        return str(answer).replace("\r\n", "\n")
+
+    async def dump_memory(self, file: int, *, timeout_s: float = 60.0) -> None:
+        """Write the guest's memory, as an ELF core, to an open file.
+
+        :raises MachineError: as :meth:`execute`; the file may have a part of it then.
+        """
+        try:
+            self._client.send_fd_scm(file)
+        except (QMPError, OSError, EOFError) as error:
+            raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
+        await self.execute("getfd", {"fdname": "dump"})
+        arguments = {"paging": False, "protocol": "fd:dump"}
+        await self.execute("dump-guest-memory", arguments, timeout_s=timeout_s)
 
     async def close(self) -> None:
         """Close the connection; QEMU runs on."""
