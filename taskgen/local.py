@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from taskgen import assets
 from taskgen.binaries import Binaries
@@ -34,6 +35,7 @@ from taskgen.host.records import Kind, MachineRecord, embedded_name, state_root
 from taskgen.host.waiting import finish, in_thread
 from taskgen.interfaces import RunQueue
 from taskgen.machine import Machine
+from taskgen.machine_doctor import Dumps
 from taskgen.machine_kind import MachineKind
 from taskgen.pool import Pool
 from taskgen.problems import Problems
@@ -134,13 +136,15 @@ class LocalFleet:
         self.memory_mb = plan.settings.fleet.memory_mb
         self._said: list[str] = []
         self._keep = keep
+        self._troubles: dict[int, Mapping[str, Any]] = {}
         self._by_tap: dict[str, Machine] = {}
         network.on_tap_gone(self._tap_gone)
 
     def machine(self, slot: int) -> Machine:
         """The machine of a slot; nothing is started yet."""
         place = self.network.network.slot(slot)
-        made = self._by_tap[place.tap] = Machine(place, self.kind, self.network, self.directory)
+        made = Machine(place, self.kind, self.network, self.directory, self._troubles)
+        self._by_tap[place.tap] = made
         return made
 
     @property
@@ -234,6 +238,7 @@ async def local_fleet(
         user=settings.qemu.user,
         icount=plan.icount,
         reset=settings.run.reset,
+        dumps=Dumps(state_root() / "dumps", settings.diagnosis.memory_dumps),
         provenance=await origins(profile),
     )
     directory = await in_thread(None, plan.directory, network, undo=FleetDirectory.release)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from taskgen.boot_notes import BootNotes
 from taskgen.booting import wait_ready
@@ -45,16 +46,23 @@ class Machine:
     :param kind: what it is.
     :param network: where its tap, lease and connection come from.
     :param directory: where its files and its record lie.
+    :param troubles: what was last wrong with a machine, by slot: looked at, and kept.
     """
 
     def __init__(
-        self, slot: Slot, kind: MachineKind, network: FleetNetwork, directory: FleetDirectory
+        self,
+        slot: Slot,
+        kind: MachineKind,
+        network: FleetNetwork,
+        directory: FleetDirectory,
+        troubles: dict[int, Mapping[str, Any]] | None = None,
     ) -> None:
         self.slot = slot
         self.kind = kind
         self.ready_s: float | None = None  #: seconds from the launch to the answer
         self._network = network
         self._directory = directory
+        self._troubles = {} if troubles is None else troubles
         self._life = Lifecycle(slot.name)
         self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
@@ -117,6 +125,7 @@ class Machine:
             runs=self._runs,
             adopted=self._qemu is not None and self._qemu.process.adopted,
             reason=self._reason,
+            trouble=self._troubles.get(self.slot.number),
         )
 
     def on_change(self, callback: Callable[[], object]) -> None:
@@ -259,6 +268,7 @@ class Machine:
             self._network,
             qemu,
             self._resets,
+            troubles=self._troubles,
             dumps=self.kind.dumps,
             on_fatal=lambda fault: self._on_fatal(f"its console says: {fault.line}"),
             adopted=qemu.process.adopted,

@@ -42,6 +42,7 @@ class Dumps:
 class MachineDoctor:
     """For one machine, from its QEMU's start to :meth:`close`.
 
+    :param troubles: where the last diagnosis of each slot is kept.
     :param on_fatal: called with a line of the console after which the guest does not go on, and
         with its meaning; must not block.
     :param adopted: what the console has told so far belongs to the past.
@@ -56,6 +57,7 @@ class MachineDoctor:
         qemu: Qemu,
         resets: GuestReset,
         *,
+        troubles: dict[int, Mapping[str, Any]],
         dumps: Dumps | None,
         on_fatal: Callable[[ConsoleFault], object],
         adopted: bool = False,
@@ -66,6 +68,7 @@ class MachineDoctor:
         self._qemu = qemu
         self._resets = resets
         self._dumps = dumps
+        self._troubles = troubles
         self._faults = ConsoleFaults(
             qemu.console, network.inotify, profile.console_faults, on_fatal
         )
@@ -146,7 +149,8 @@ class MachineDoctor:
         registers, dump = "", ""
         if _is_to_be_kept(seen, verdict):
             registers, dump = await self._registers(), await self._dump()
-        self.last = report(verdict, doing, at=began, registers=registers, memory_dump=dump)
+        found = report(verdict, doing, at=began, registers=registers, memory_dump=dump)
+        self.last = self._troubles[self._slot.number] = found
         log.debug("%s: %s: %s", self._slot.name, verdict.key, "; ".join(verdict.evidence))
         return verdict
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 #: The state of a slot whose machine was drained: nothing is launched there until it is restarted.
 HELD = "held"
@@ -23,6 +25,8 @@ class MachineInfo:
     :ivar runs: those that it has carried out for this engine.
     :ivar retiring: it goes once its run is through.
     :ivar adopted: an earlier engine launched it.
+    :ivar trouble: what was last wrong with a machine of this slot, as
+        :func:`taskgen.diagnosis.report` has it; ``None``: nothing.
     :ivar reason: why it is as it is, for people; empty where the state says all.
     """
 
@@ -43,6 +47,7 @@ class MachineInfo:
     retiring: bool = False
     adopted: bool = False
     reason: str = ""
+    trouble: Mapping[str, Any] | None = None
 
 
 def held(last: MachineInfo) -> MachineInfo:
@@ -55,5 +60,6 @@ def held(last: MachineInfo) -> MachineInfo:
         accelerator=last.accelerator,
         mac=last.mac,
         tap=last.tap,
+        trouble=last.trouble,
         reason="it was drained; restart it to have it back",
     )

@@ -66,6 +66,7 @@ def outcome(told: resources.Attempt) -> Outcome:
         started_at=told.started_at,
         duration_s=told.duration_s,
         console=told.console,
+        diagnosis=told.diagnosis.model_dump() if told.diagnosis else {},
         provenance=told.provenance,
     )
 

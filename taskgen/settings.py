@@ -100,6 +100,23 @@ class QemuSettings:
     user: str = "taskgen-qemu"
 
 
+@dataclass(frozen=True)
+class DiagnosisSettings:
+    """``[diagnosis]``: what is kept of machines with which something was wrong.
+
+    :ivar memory_dumps: how many dumps of guests' memory are kept, the newest; 0: none are made. One
+        is as large as the machine's memory. They lie in ``dumps`` in ``TASKGEN_STATE``.
+    """
+
+    __pydantic_config__ = STRICT
+
+    memory_dumps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.memory_dumps < 0:
+            raise ValueError("memory_dumps must not be negative")
+
+
 class Reset(StrEnum):
     """What is done to a target between two runs. :mod:`taskgen.session_manager` does it."""
 
@@ -218,6 +235,7 @@ class Settings:
     fleet: FleetSettings = field(default_factory=FleetSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     qemu: QemuSettings = field(default_factory=QemuSettings)
+    diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
     run: RunSettings = field(default_factory=RunSettings)
     results: ResultSettings = field(default_factory=ResultSettings)
     hosts: HostSettings = field(default_factory=HostSettings)

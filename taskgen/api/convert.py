@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from taskgen import resources
@@ -37,7 +37,7 @@ def counts(value: Counts) -> resources.Counts:
 
 
 def machine(info: MachineInfo) -> resources.Machine:
-    return _machine(info)
+    return _machine(info).model_copy(update={"trouble": _diagnosis(info.trouble)})
 
 
 def degradation(problem: Problem) -> resources.Degradation:
@@ -120,6 +120,7 @@ def attempt(value: Attempt, *, details: bool = True) -> resources.Attempt:
         activations=[_activation(each) for each in outcome.activations] if details else [],
         events=[_event(each) for each in outcome.events] if details else [],
         console=outcome.console if details else "",
+        diagnosis=_diagnosis(outcome.diagnosis),
         provenance=_plain(outcome.provenance),
     )
 
@@ -141,6 +142,10 @@ def run(info: RunInfo, *, details: bool = True) -> resources.Run:
         ended=None if info.ended is None else attempt(info.ended, details=details),
         attempts=[attempt(each, details=False) for each in info.attempts],
     )
+
+
+def _diagnosis(found: Mapping[str, Any] | None) -> resources.Diagnosis | None:
+    return resources.Diagnosis(**found) if found else None
 
 
 def _plain(value: Any) -> Any:

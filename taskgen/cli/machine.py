@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 from rich.text import Text
 
+from taskgen.cli.diagnosis_text import diagnosis_facts
 from taskgen.cli.lazy import Lazy, LazyGroup
 from taskgen.cli.listing import Column, print_facts, print_json, print_list, state
 from taskgen.cli.options import json_option, machine_argument, quiet_option
@@ -81,6 +82,9 @@ def show(name: str, as_json: bool) -> None:
         print_json(found)
     else:
         print_facts(_facts(found))
+        if found.trouble:
+            click.echo()
+            print_facts(diagnosis_facts(found.trouble, "last trouble"))
 
 
 @click.command()

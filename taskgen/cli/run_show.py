@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 from rich.text import Text
 
+from taskgen.cli.diagnosis_text import diagnosis_facts
 from taskgen.cli.listing import Column, print_facts, print_json, print_list, state
 from taskgen.cli.options import json_option
 from taskgen.cli.units import duration, moment
@@ -20,7 +21,8 @@ from taskgen.resources import Activation, Attempt, Run, RunEvent
 @click.argument("run_id", metavar="ID")
 @json_option
 def show(run_id: str, as_json: bool) -> None:
-    """Tell the story of a run: its attempts, activations, events and console.
+    """Tell the story of a run: its attempts, what was wrong with their machines, its activations,
+    events and console.
 
     ID is JOB-POSITION-ATTEMPT, as in taskgen machine ls, taskgen events and the column run_id of
     results.
@@ -35,6 +37,10 @@ def show(run_id: str, as_json: bool) -> None:
     print_facts(_facts(run))
     click.echo()
     print_list(run.attempts, _ATTEMPTS, empty="no attempt has ended")
+    for attempt in run.attempts:
+        if attempt.diagnosis:
+            click.echo()
+            print_facts(diagnosis_facts(attempt.diagnosis, f"attempt {attempt.attempt}"))
     if run.ended is None:
         return
     click.echo()
@@ -45,6 +51,9 @@ def show(run_id: str, as_json: bool) -> None:
     if run.ended.console:
         click.echo(f"\nconsole of {run.ended.target}:", nl=False)
         click.echo(printable(console_lines(run.ended.console, lines=40)))
+    if run.ended.diagnosis and run.ended.diagnosis.registers:
+        click.echo(f"\nregisters of {run.ended.target}:", nl=False)
+        click.echo(printable(console_lines(run.ended.diagnosis.registers, lines=200)))
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str | Text]]:

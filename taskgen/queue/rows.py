@@ -58,6 +58,7 @@ def attempt_row(
         _encode([_event_values(each) for each in outcome.events]) if failed else None,
         _clean(outcome.console) if failed else None,
         json_text(outcome.provenance),
+        json_text(outcome.diagnosis) if outcome.diagnosis else None,
     )
 
 
@@ -92,6 +93,7 @@ def outcome_of(row: Row) -> Outcome:
         started_at=row["started_at"],
         duration_s=row["duration_s"],
         console=row["console"] or "",
+        diagnosis=json.loads(row["diagnosis"] or "{}"),
         provenance=json.loads(row["provenance"]),
     )
 

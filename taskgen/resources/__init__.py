@@ -6,6 +6,7 @@ epoch, durations seconds, unless a name says otherwise.
 """
 
 from taskgen.resources.base import Page, Problem, Request, Resource
+from taskgen.resources.diagnosis import Diagnosis
 from taskgen.resources.events import EventKind, StreamEvent
 from taskgen.resources.fleet import (
     Degradation,
@@ -39,6 +40,7 @@ __all__ = [
     "Binary",
     "Counts",
     "Degradation",
+    "Diagnosis",
     "EventKind",
     "Fleet",
     "FleetChange",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from taskgen.resources.base import Request, Resource
+from taskgen.resources.diagnosis import Diagnosis
 from taskgen.resources.jobs import Counts
 
 
@@ -31,6 +32,9 @@ class Machine(Resource):
     retiring: bool = Field(default=False, description="It goes once its run is through.")
     adopted: bool = Field(default=False, description="An earlier daemon launched it.")
     reason: str = Field(default="", description="Why it is as it is; for people.")
+    trouble: Diagnosis | None = Field(
+        default=None, description="What was last wrong with a machine of this slot; null: nothing."
+    )
 
 
 class Fleet(Resource):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from taskgen.resources.base import Page, Request, Resource
+from taskgen.resources.diagnosis import Diagnosis
 
 #: Keeps what one request can make the daemon remember in bounds.
 MAX_LABELS = 64
@@ -141,6 +142,9 @@ class Attempt(Resource):
     activations: list[Activation] = Field(default_factory=list)
     events: list[RunEvent] = Field(default_factory=list, description="Only of failed ones.")
     console: str = Field(default="", description="Only of failed ones.")
+    diagnosis: Diagnosis | None = Field(
+        default=None, description="What was wrong with the machine; null: it was not examined."
+    )
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -114,8 +114,8 @@ def test_the_next_release_kills_and_starts_nothing(profile, network):
 
 
 def test_more_memory_than_the_quota_is_out_of_quota(profile, network):
-    greedy = Task(pkg="hog", config={"arg1": 8}, quota="2M", period=500, numberofjobs=2)
-    frugal = Task(pkg="hog", config={"arg1": 8}, quota="16M", period=500, numberofjobs=2)
+    greedy = Task(pkg="hog", config={"arg1": 8}, quota="2M", period=2000, numberofjobs=2)
+    frugal = Task(pkg="hog", config={"arg1": 8}, quota="16M", period=2000, numberofjobs=2)
     outcome = perform(profile, network, greedy, frugal)
     assert exits(outcome, 1) == ["OUT_OF_QUOTA"] * 2
     assert exits(outcome, 2) == ["EXIT"] * 2

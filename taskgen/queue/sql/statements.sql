@@ -40,9 +40,9 @@ VALUES (?, ?, ?, ?, ?)
 -- name: keep_attempts
 INSERT INTO attempts (
     id, job, position, attempt, variant, parameters, target, failure, reason, started_at, duration_s,
-    activations, events, console, provenance
+    activations, events, console, provenance, diagnosis
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: set_aside
 INSERT INTO bad (job, position, attempt)
@@ -190,13 +190,13 @@ WHERE job = :job AND position IN (SELECT value FROM json_each(:positions))
 -- name: ends_at
 SELECT
     id, job, position, attempt, variant, parameters, target, failure, reason, started_at,
-    duration_s, '[]' AS activations, NULL AS events, NULL AS console, provenance, bad
+    duration_s, '[]' AS activations, NULL AS events, NULL AS console, provenance, diagnosis, bad
 FROM attempts
 WHERE job = :job AND failure IS NULL AND position IN (SELECT value FROM json_each(:positions))
 UNION ALL
 SELECT
     id, job, position, attempt, variant, parameters, target, failure, reason, started_at,
-    duration_s, '[]' AS activations, NULL AS events, NULL AS console, provenance, bad
+    duration_s, '[]' AS activations, NULL AS events, NULL AS console, provenance, diagnosis, bad
 FROM attempts
 WHERE job = :job AND failure IS NOT NULL AND position IN (SELECT value FROM json_each(:positions))
 ORDER BY position, attempt
