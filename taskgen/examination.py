@@ -131,6 +131,7 @@ async def _network(seen: Evidence, patient: Patient) -> Evidence:
         mac=slot.mac,
         lease=str(lease.address) if lease else None,
         dhcp=network.dhcp.process is not None,
+        tap=slot.tap,
         link=await _or_none(network.link(slot)),
     )
     if seen.lease is None:

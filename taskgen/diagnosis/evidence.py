@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,7 +63,8 @@ class Evidence:
     :ivar qmp_silent: QEMU did not answer at all.
     :ivar events: what QEMU told of the guest, in words: ``was reset by itself`` …
     :ivar panicked: QEMU was told by the guest that it panicked.
-    :ivar link: its tap.
+    :ivar tap: the name of its tap.
+    :ivar link: how that is.
     :ivar dhcp: whether the DHCP server works.
     :ivar lease: its address.
     :ivar mac: its own.
@@ -86,6 +88,7 @@ class Evidence:
     qmp_silent: bool = False
     events: tuple[str, ...] = ()
     panicked: bool = False
+    tap: str = ""
     link: Link | None = None
     dhcp: bool | None = None
     lease: str | None = None
@@ -97,6 +100,14 @@ class Evidence:
     printed: bool | None = None
     console_silent_s: float | None = None
     console_faults: tuple[ConsoleFault, ...] = ()
+
+
+def counted(events: Iterable[str]) -> str:
+    """What happened, each thing once, with how often it did."""
+    return ", ".join(
+        event if times == 1 else f"{event} {times} times"
+        for event, times in Counter(events).items()
+    )
 
 
 def told(seen: Evidence) -> Iterator[str]:
@@ -113,9 +124,10 @@ def told(seen: Evidence) -> Iterator[str]:
         yield f"QMP: the guest is {seen.status}"
     if seen.panicked:
         yield "QMP: GUEST_PANICKED"
-    yield from (f"QMP: the guest {event}" for event in seen.events)
+    if seen.events:
+        yield f"QMP: the guest {counted(seen.events)}"
     if seen.link is not None:
-        yield f"tap: {seen.link}"
+        yield f"tap {seen.tap}: {seen.link}"
     if seen.dhcp is False:
         yield "DHCP server: does not work"
     yield from _told_of_network(seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from taskgen.diagnosis.evidence import Doing, Evidence, Link, Port, told
+from taskgen.diagnosis.evidence import Doing, Evidence, Link, Port, counted, told
 from taskgen.interfaces import FailureClass
 
 #: Share of lost packets from which on they are the likely cause.
@@ -118,7 +118,8 @@ RULES: tuple[Rule, ...] = (
         text=lambda seen: "QEMU is stopped by a signal (SIGSTOP), or by a debugger",
         cause=lambda seen: "somebody stopped the process; a new one is launched",
     ),
-    # What a guest says of itself goes before what it looks like from outside.
+    # What a guest says of itself goes before what it looks like from outside; one that says nothing
+    # at all may reset itself for ever.
     Rule(
         key="guest-panic",
         failure=FailureClass.GUEST,
@@ -127,10 +128,26 @@ RULES: tuple[Rule, ...] = (
         cause=lambda seen: "see its console; a machine that never panicked before may lack memory",
     ),
     Rule(
+        key="no-output",
+        failure=FailureClass.MACHINE,
+        applies=lambda seen: (
+            _unready(seen) and seen.printed is False and seen.lease is None and not _serves(seen)
+        ),
+        text=lambda seen: (
+            "no console output"
+            + ("" if seen.waited_s is None else f" for {seen.waited_s:.0f} s after start")
+            + (f": the guest {counted(seen.events)}" if seen.events else "")
+        ),
+        cause=lambda seen: (
+            "the image may be none for this machine, or need more memory (-m) or another CPU count "
+            "(-smp): memory_mb and cpus of the profile"
+        ),
+    ),
+    Rule(
         key="guest-reset",
         failure=FailureClass.GUEST,
         applies=lambda seen: bool(seen.events),
-        text=lambda seen: f"the guest {', then '.join(seen.events)}{_fault(seen)}",
+        text=lambda seen: f"the guest {counted(seen.events)}{_fault(seen)}",
         cause=lambda seen: "a crash, or a task that restarts it: see its console",
     ),
     Rule(
@@ -154,14 +171,14 @@ RULES: tuple[Rule, ...] = (
         key="tap-gone",
         failure=FailureClass.INFRASTRUCTURE,
         applies=lambda seen: seen.link is Link.GONE,
-        text=lambda seen: "its tap is gone",
+        text=lambda seen: f"its tap {seen.tap} is gone",
         cause=lambda seen: "somebody deleted it; another machine is launched in its place",
     ),
     Rule(
         key="link-down",
         failure=FailureClass.INFRASTRUCTURE,
         applies=lambda seen: seen.link in (Link.DOWN, Link.OFF) and not _serves(seen),
-        text=lambda seen: f"its tap is {seen.link}",
+        text=lambda seen: f"its tap {seen.tap} is {seen.link}",
         cause=lambda seen: "somebody changed the link",
     ),
     Rule(
@@ -178,21 +195,6 @@ RULES: tuple[Rule, ...] = (
         cause=lambda seen: "a guest or a device took an address that is not its own: find that MAC",
     ),
     # A guest that did not start.
-    Rule(
-        key="no-output",
-        failure=FailureClass.MACHINE,
-        applies=lambda seen: (
-            _unready(seen) and seen.printed is False and seen.lease is None and not _serves(seen)
-        ),
-        text=lambda seen: (
-            "no console output"
-            + ("" if seen.waited_s is None else f" for {seen.waited_s:.0f} s after start")
-        ),
-        cause=lambda seen: (
-            "the image may be none for this machine, or need more memory (-m) or another CPU count "
-            "(-smp): memory_mb and cpus of the profile"
-        ),
-    ),
     Rule(
         key="dhcp-dead",
         failure=FailureClass.INFRASTRUCTURE,

@@ -22,7 +22,7 @@ class GuestReset:
 
     :param on_unasked: called with a reset, in words; must not block.
     :param on_panic: called with the guest's own word that it has panicked, likewise.
-    :ivar told: each time that nobody here asked for, in words.
+    :ivar told: what nobody here asked for since the last reset, in words.
     :ivar panicked: the guest told QEMU that it panicked.
     """
 
@@ -54,6 +54,8 @@ class GuestReset:
         :raises MachineError: if QEMU does not do it.
         """
         await self._set_action(reboot="reset", shutdown="poweroff")
+        self.told.clear()
+        self.panicked = False
         self._done = asyncio.Event()
         try:
             await self._qemu.qmp.execute("system_reset")

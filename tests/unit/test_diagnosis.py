@@ -16,6 +16,7 @@ WRITE = ConsoleFault("Error: illegal WRITE at address 0x20", "a fault in a compo
 SILENT = {
     "status": "running",
     "process_state": "S",
+    "tap": "taskgen3",
     "link": Link.UP,
     "dhcp": True,
     "lease": "10.200.45.3",
