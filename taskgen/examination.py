@@ -19,7 +19,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
-from taskgen.diagnosis import Doing, Evidence, Port
+from taskgen.diagnosis import Evidence, Port
 from taskgen.errors import ConnectionLostError, MachineError, TaskgenError
 from taskgen.host.arp import QUESTIONS
 from taskgen.host.console_faults import ConsoleFaults
@@ -55,22 +55,12 @@ class Patient:
     session: Session | None
 
 
-async def examine(
-    patient: Patient,
-    doing: Doing,
-    *,
-    trouble: str = "",
-    waited_s: float | None = None,
-    spoke: bool = False,
-) -> Evidence:
+async def examine(patient: Patient, known: Evidence) -> Evidence:
     """Gather the evidence. Never raises; may take :data:`WHOLE_S`.
 
-    :param trouble: what was noticed first.
-    :param waited_s: see :class:`~taskgen.diagnosis.Evidence`.
-    :param spoke: see :class:`~taskgen.diagnosis.Evidence`.
+    :param known: what whoever noticed the trouble knows of it.
     """
-    seen = Evidence(doing=doing, trouble=trouble, waited_s=waited_s, spoke=spoke)
-    seen = _process(_console(seen, patient), patient)
+    seen = _process(_console(known, patient), patient)
     if seen.qemu_exit is not None:
         return seen
     try:
@@ -100,17 +90,18 @@ def _process(seen: Evidence, patient: Patient) -> Evidence:
 
 
 def _console(seen: Evidence, patient: Patient) -> Evidence:
-    patient.faults.look()
     seen = replace(
         seen,
         events=tuple(patient.resets.told),
         panicked=patient.resets.panicked,
         console_faults=patient.faults.seen,
     )
+    console = patient.qemu.console
     with suppress(OSError):
-        state = os.stat(patient.qemu.console.path, follow_symlinks=False)
+        state = os.stat(console.path, follow_symlinks=False)
         silent_s = max(0.0, time.time() - state.st_mtime)
-        return replace(seen, printed=state.st_size > 0, console_silent_s=silent_s)
+        printed = state.st_size > console.first
+        return replace(seen, printed=printed, console_silent_s=silent_s)
     return seen
 
 

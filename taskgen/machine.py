@@ -72,6 +72,7 @@ class Machine:
         self._doctor: MachineDoctor | None = None
         self._run: str | None = None
         self._runs = 0
+        self._restarting_since: float | None = None  # for a run; until it is ready
         self._reason = ""
         self._trouble = ""  # what went wrong while it had nothing to do
 
@@ -230,7 +231,10 @@ class Machine:
             outcome = self._manager.broken_off(run, failure, error.message)
         if outcome.failure in (None, FailureClass.TASK) or self._manager.refused:
             return outcome, True
-        return await self._doctor.of_run(outcome, self._manager.session), False
+        since = self._restarting_since
+        restarted_s = None if since is None else time.monotonic() - since
+        session = self._manager.session
+        return await self._doctor.of_run(outcome, session, restarted_s=restarted_s), False
 
     def tap_gone(self) -> None:
         """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
@@ -319,8 +323,11 @@ class Machine:
         assert self._resets is not None, "there is a QEMU"
         await session.close()
         self._network.leases.forget(self.slot.mac)
+        self._restarting_since = time.monotonic()
         await self._resets.perform()
-        return await self._boot()
+        session = await self._boot()
+        self._restarting_since = None
+        return session
 
     def _run_is_over(self, *, sound: bool, reason: str = "") -> None:
         assert self._loss is not None, "it has carried out a run"

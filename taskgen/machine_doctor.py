@@ -70,14 +70,11 @@ class MachineDoctor:
         self._dumps = dumps
         self._troubles = troubles
         self._faults = ConsoleFaults(
-            qemu.console, network.inotify, profile.console_faults, on_fatal
+            qemu.console, profile.console_faults, on_fatal, past=not adopted
         )
-        if adopted:
-            self._faults.skip()
 
     def begin_run(self) -> None:
         """What the console has told so far has nothing to do with the run that begins."""
-        self._faults.look()
         self._faults.forget()
 
     async def of_boot(self, error: MachineError, waited_s: float) -> MachineError:
@@ -86,7 +83,8 @@ class MachineDoctor:
         :param error: what was noticed.
         :param waited_s: since its launch.
         """
-        verdict = await self._examine(None, Doing.START, error.message, waited_s)
+        known = Evidence(doing=Doing.START, trouble=error.message, waited_s=waited_s)
+        verdict = await self._examine(None, known)
         if verdict.key in _NO_NEWS:
             return error
         kind = MachineDiedError if isinstance(error, MachineDiedError) else BootError
@@ -96,12 +94,23 @@ class MachineDoctor:
             console=self._qemu.console.tail(),
         )
 
-    async def of_run(self, outcome: Outcome, session: Session) -> Outcome:
-        """The outcome of a run that failed by no fault of its task-set, with why it did."""
-        doing = Doing.RUN if outcome.started_at else Doing.START
-        spoke = bool(outcome.events)
-        waited_s = outcome.duration_s if outcome.started_at else None
-        verdict = await self._examine(session, doing, outcome.reason, waited_s, spoke=spoke)
+    async def of_run(
+        self, outcome: Outcome, session: Session, *, restarted_s: float | None
+    ) -> Outcome:
+        """The outcome of a run that failed by no fault of its task-set, with why it did.
+
+        :param restarted_s: seconds since the guest was restarted for the run, if it did not get
+            ready after that.
+        """
+        started = outcome.started_at > 0
+        known = Evidence(
+            doing=Doing.RUN if restarted_s is None else Doing.START,
+            trouble=outcome.reason,
+            waited_s=outcome.duration_s if started else restarted_s,
+            started=started,
+            spoke=bool(outcome.events),
+        )
+        verdict = await self._examine(session, known)
         outcome = replace(
             outcome,
             console=outcome.console or self._qemu.console.tail(),
@@ -117,7 +126,7 @@ class MachineDoctor:
 
         :param trouble: what was noticed.
         """
-        verdict = await self._examine(session, Doing.IDLE, trouble, None)
+        verdict = await self._examine(session, Evidence(doing=Doing.IDLE, trouble=trouble))
         text = trouble if verdict.key in _NO_NEWS else f"{self._slot.name}: {verdict}"
         log.warning("%s", text)
         return text
@@ -126,15 +135,7 @@ class MachineDoctor:
         """Watch its console no more."""
         self._faults.close()
 
-    async def _examine(
-        self,
-        session: Session | None,
-        doing: Doing,
-        trouble: str,
-        waited_s: float | None,
-        *,
-        spoke: bool = False,
-    ) -> Verdict:
+    async def _examine(self, session: Session | None, known: Evidence) -> Verdict:
         patient = Patient(
             slot=self._slot,
             network=self._network,
@@ -144,12 +145,12 @@ class MachineDoctor:
             session=session,
         )
         began = time.time()
-        seen = await examine(patient, doing, trouble=trouble, waited_s=waited_s, spoke=spoke)
+        seen = await examine(patient, known)
         verdict = diagnose(seen)
         registers, dump = "", ""
         if _is_to_be_kept(seen, verdict):
             registers, dump = await self._registers(), await self._dump()
-        found = report(verdict, doing, at=began, registers=registers, memory_dump=dump)
+        found = report(verdict, known.doing, at=began, registers=registers, memory_dump=dump)
         self.last = self._troubles[self._slot.number] = found
         log.debug("%s: %s: %s", self._slot.name, verdict.key, "; ".join(verdict.evidence))
         return verdict

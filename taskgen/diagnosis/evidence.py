@@ -55,7 +55,8 @@ class Evidence:
     :ivar doing: what it was about.
     :ivar trouble: what was noticed first, as an error's message; empty: nothing but the rest.
     :ivar waited_s: seconds for which it had been silent, or not ready, when that was given up.
-    :ivar spoke: whether events came in after ``START``.
+    :ivar started: whether its run had got as far as ``START``.
+    :ivar spoke: whether events came in after that.
     :ivar qemu_exit: how its QEMU ended; ``None``: it has not.
     :ivar qemu_signal: the signal that killed it, as in ``SIGKILL``.
     :ivar process_state: of its QEMU in ``/proc``, as in ``T`` for one that is stopped.
@@ -80,6 +81,7 @@ class Evidence:
     doing: Doing
     trouble: str = ""
     waited_s: float | None = None
+    started: bool = False
     spoke: bool = False
     qemu_exit: str | None = None
     qemu_signal: str | None = None

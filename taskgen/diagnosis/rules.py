@@ -87,6 +87,8 @@ def _silence(seen: Evidence) -> str:
     match seen.doing:
         case Doing.START:
             return f"not ready{waited} after its start"
+        case Doing.RUN if not seen.started:
+            return f"silent{waited} when it was given a run"
         case Doing.RUN:
             return f"silent{waited} after {'its last event' if seen.spoke else 'START'}"
         case Doing.IDLE:
@@ -139,8 +141,8 @@ RULES: tuple[Rule, ...] = (
             + (f": the guest {counted(seen.events)}" if seen.events else "")
         ),
         cause=lambda seen: (
-            "the image may be none for this machine, or need more memory (-m) or another CPU count "
-            "(-smp): memory_mb and cpus of the profile"
+            "the image may need more memory (-m) or another CPU count (-smp), memory_mb and cpus of "
+            "the profile; or it is none for this machine"
         ),
     ),
     Rule(
@@ -219,7 +221,9 @@ RULES: tuple[Rule, ...] = (
         applies=lambda seen: (
             seen.lost_share is not None and LOSS <= seen.lost_share < 1.0 and not _serves(seen)
         ),
-        text=lambda seen: f"{_silence(seen)}: {seen.lost_share or 0:.0%} of the packets are lost",
+        text=lambda seen: (
+            f"{_silence(seen)}: {seen.lost_share or 0:.0%} of the packets there and back are lost"
+        ),
         cause=lambda seen: (
             "something on the bridge or the host drops them, as traffic control does"
         ),

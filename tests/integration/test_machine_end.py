@@ -208,7 +208,8 @@ def test_a_stopped_qemu_fails_its_run_and_can_be_ended(profile, network):
         os.kill(one.qemu.pid, signal.SIGSTOP)
         async with asyncio.timeout(60):
             outcome = await running
-            assert outcome.failure is FailureClass.GUEST
+            assert outcome.failure is FailureClass.MACHINE
+            assert "stopped by a signal" in outcome.reason
             assert one.state is MachineState.FAILED
             await one.stop()
 

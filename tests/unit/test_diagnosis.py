@@ -23,6 +23,7 @@ SILENT = {
     "mac": MAC,
     "printed": True,
     "waited_s": 12.0,
+    "started": True,
     "echo": False,
 }
 
@@ -91,6 +92,7 @@ facts = st.builds(
     Evidence,
     doing=st.sampled_from(Doing),
     trouble=st.text(max_size=5),
+    started=st.booleans(),
     spoke=st.booleans(),
     waited_s=st.none() | st.floats(0, 1e6),
     qemu_exit=texts,
