@@ -139,8 +139,8 @@ def test_the_smaller_priority_runs_first_on_one_core(profile, network, first, se
 
 
 def test_a_deadline_is_sched_deadline_in_the_guest(profile, network):
-    edf = Task(pkg="hey", executiontime=100, deadline=400, period=500, numberofjobs=2)
-    kernel_says = "task 1 hey: SCHED_DEADLINE runtime 100000us deadline 400000us period 500000us"
+    edf = Task(pkg="hey", executiontime=100, deadline=1900, period=2000, numberofjobs=2)
+    kernel_says = "task 1 hey: SCHED_DEADLINE runtime 100000us deadline 1900000us period 2000000us"
     outcome = perform(profile, network, edf, says=[kernel_says])
     assert exits(outcome) == ["EXIT"] * 2
 
