@@ -148,7 +148,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         key="guest-reset",
         failure=FailureClass.GUEST,
-        # While it boots that says nothing: a PC's firmware does it a dozen times after a soft reset.
+        # At boot that says nothing: the firmware of a PC does it a dozen times after a reset.
         applies=lambda seen: bool(seen.events) and not _unready(seen),
         text=lambda seen: f"the guest {counted(seen.events)}{_fault(seen)}",
         cause=lambda seen: "a crash, or a task that restarts it: see its console",
