@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from taskgen.api.auth import TokenOnly
 from taskgen.api.context import Context
+from taskgen.api.peer import KnownPeer
 from taskgen.host.waiting import finish
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _server(app: ASGIApp) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         http="h11",
-        ws="websockets-sansio",
+        ws=KnownPeer,
         lifespan="off",
         log_config=None,
         access_log=True,  # as far as the level of its logger, uvicorn.access, lets it pass

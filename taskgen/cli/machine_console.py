@@ -49,7 +49,7 @@ def console(name: str, escape: str) -> None:
 
 
 async def _use(name: str, key: bytes) -> int:
-    async with AsyncClient() as client, await client.console(name) as console:
+    async with AsyncClient() as client, await client.console(name, recent=True) as console:
         note(f"console of {name}; {name_of(key)} leaves it")
         left = asyncio.Event()
         with raw(sys.stdin.fileno(), left.set):

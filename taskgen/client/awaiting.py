@@ -120,9 +120,9 @@ class AsyncClient(Api, Awaiting):
                 size += file.write(piece)
         return size
 
-    async def console(self, name: str) -> AsyncConsole:
+    async def console(self, name: str, *, recent: bool = False) -> AsyncConsole:
         """As :meth:`Client.console`."""
-        return await open_async_console(self.address, name)
+        return await open_async_console(self.address, name, recent=recent)
 
     async def upload_binary(self, path: str | os.PathLike[str]) -> str:
         """As :meth:`Client.upload_binary`."""

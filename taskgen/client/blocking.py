@@ -128,13 +128,14 @@ class Client(Api, Blocking):
         """
         return sum(file.write(piece) for piece in self.results(**choice))
 
-    def console(self, name: str) -> Console:
+    def console(self, name: str, *, recent: bool = False) -> Console:
         """A machine's console, from now on; several may look at once.
 
+        :param recent: begin with its last lines.
         :raises DaemonUnreachableError: if the daemon cannot be reached.
         :raises TaskgenError: if it says why not.
         """
-        return open_console(self.address, name)
+        return open_console(self.address, name, recent=recent)
 
     def upload_binary(self, path: str | os.PathLike[str]) -> str:
         """Give the daemon a task binary, unless it has it.

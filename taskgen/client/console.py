@@ -105,9 +105,9 @@ class AsyncConsole:
         await self.aclose()
 
 
-def open_console(address: Address, name: str) -> Console:
+def open_console(address: Address, name: str, *, recent: bool = False) -> Console:
     """Look at the console of the machine ``name``; errors as of :meth:`Client.console`."""
-    url, options = _url(address, name), _options(address)
+    url, options = _url(address, name, recent), _options(address)
     try:
         if address.socket is not None:
             return Console(unix_connect(str(address.socket), url, **options))
@@ -116,9 +116,9 @@ def open_console(address: Address, name: str) -> Console:
         raise _refused(address, url, error) from error
 
 
-async def open_async_console(address: Address, name: str) -> AsyncConsole:
+async def open_async_console(address: Address, name: str, *, recent: bool = False) -> AsyncConsole:
     """As :func:`open_console`."""
-    url, options = _url(address, name), _options(address)
+    url, options = _url(address, name, recent), _options(address)
     try:
         if address.socket is not None:
             return AsyncConsole(await async_unix_connect(str(address.socket), url, **options))
@@ -127,8 +127,9 @@ async def open_async_console(address: Address, name: str) -> AsyncConsole:
         raise _refused(address, url, error) from error
 
 
-def _url(address: Address, name: str) -> str:
-    return f"ws{address.url.removeprefix('http')}/v1/machines/{quote(name, safe='')}/console"
+def _url(address: Address, name: str, recent: bool) -> str:
+    path = f"/v1/machines/{quote(name, safe='')}/console"
+    return f"ws{address.url.removeprefix('http')}{path}{'?recent=true' if recent else ''}"
 
 
 def _options(address: Address) -> dict[str, Any]:

@@ -133,6 +133,15 @@ class Console:
             return f"(the console cannot be read: {error.strerror})"
         return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
+    def end(self) -> bytes:
+        """The last 64 KiB as they are; nothing if they cannot be read."""
+        try:
+            with open_to_read(self.path) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _WINDOW))
+                return file.read(_WINDOW)
+        except OSError:
+            return b""
+
     async def wait_for(self, pattern: str, timeout_s: float) -> bool:
         """Wait for output that matches a regular expression; whether it came within ``timeout_s``.
 

@@ -10,78 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from pathlib import Path
 
 from taskgen.errors import MachineError
+from taskgen.host.console_viewer import PIECE, Viewer
+from taskgen.host.waiting import in_thread
 
 log = logging.getLogger(__name__)
 
-#: Bytes that a viewer may be behind before the oldest of them are dropped.
-BEHIND = 256 * 1024
-
-#: Bytes that a viewer is given at once, and that are typed at once.
-PIECE = 16 * 1024
+#: Bytes that a viewer is shown of what was printed before it came.
+RECENT = 4 * 1024
 
 #: Seconds for QEMU to accept, and for a guest to take what is typed: its line takes a few bytes.
 TAKE_S = 5.0
-
-
-class Viewer(AsyncIterator[bytes]):
-    """One who watches: what the guest prints from now on, until its QEMU ends or :meth:`close`.
-
-    Where something was dropped, a line says how much. Made by :meth:`ConsoleHub.attach`.
-
-    :ivar dropped: bytes that were dropped, because it was read too slowly.
-    """
-
-    def __init__(self, hub: ConsoleHub) -> None:
-        self.dropped = 0
-        self._hub = hub
-        self._buffer = bytearray()
-        self._gap = 0
-        self._ended = False
-        self._news = asyncio.Event()
-
-    async def __anext__(self) -> bytes:
-        while not self._buffer:
-            if self._ended:
-                raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        if self._gap:
-            notice = f"\r\n[{self._gap} bytes were dropped here: they came faster than read]\r\n"
-            self._gap = 0
-            return notice.encode()
-        piece = bytes(self._buffer[:PIECE])
-        del self._buffer[:PIECE]
-        return piece
-
-    async def write(self, data: bytes) -> None:
-        """Type. What several viewers type at the same time may come mixed.
-
-        :raises MachineError: if the guest does not take it in time, or its console has ended.
-        """
-        await self._hub.write(data)
-
-    def close(self) -> None:
-        """Watch no more. May be called again."""
-        self.end()
-        self._hub.detach(self)
-
-    def give(self, data: bytes) -> None:
-        """For the hub: what the guest has printed."""
-        self._buffer += data
-        if (excess := len(self._buffer) - BEHIND) > 0:
-            del self._buffer[:excess]
-            self._gap += excess
-            self.dropped += excess
-        self._news.set()
-
-    def end(self) -> None:
-        """For the hub: nothing more will come."""
-        self._ended = True
-        self._news.set()
 
 
 class ConsoleHub:
@@ -89,28 +31,42 @@ class ConsoleHub:
 
     :param name: the machine's, for messages.
     :param path: the Unix socket on which its QEMU listens.
+    :param printed: gives the end of what the guest has printed; may block.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, printed: Callable[[], bytes] = bytes) -> None:
         self.name = name
         self.path = path
+        self._printed = printed
         self._viewers: set[Viewer] = set()
+        self._asking: set[Viewer] = set()  # for what was printed before, which is not read yet
+        self._recent: bytearray | None = None  # what was printed last, as long as there is a line
         self._line: _Line | None = None
 
-    def attach(self) -> Viewer:
-        """One more who watches; close it. If QEMU has ended, it sees just that."""
-        viewer = Viewer(self)
+    def attach(self, who: str = "somebody", *, recent: bool = False) -> Viewer:
+        """One more who watches; close it. If QEMU has ended, it sees just that.
+
+        :param who: for the log.
+        :param recent: begin with what the guest has printed last: whole lines, :data:`RECENT` bytes
+            at most.
+        """
+        viewer = Viewer(self.name, who, write=self.write, leave=self.detach)
         self._viewers.add(viewer)
         if self._line is None:
             self._line = _Line(self)
+        if recent and self._recent is None:
+            self._asking.add(viewer)
+        elif recent:
+            viewer.give(self._last_lines())
         return viewer
 
     def detach(self, viewer: Viewer) -> None:
         """For the viewer: it watches no more."""
         self._viewers.discard(viewer)
+        self._asking.discard(viewer)
         if not self._viewers and self._line is not None:
             self._line.hang_up()
-            self._line = None
+            self._line = self._recent = None
 
     async def write(self, data: bytes) -> None:
         """For the viewer: see :meth:`Viewer.write`."""
@@ -130,17 +86,36 @@ class ConsoleHub:
         for viewer in tuple(self._viewers):
             viewer.close()
 
+    def read_printed(self) -> bytes:
+        """For the line: what the guest has printed until now. Blocks."""
+        return self._printed()
+
+    def begin(self, printed: bytes) -> None:
+        """For the line: it is about to connect, and that was printed before."""
+        self._recent = bytearray(printed[-RECENT:])
+        while self._asking:
+            self._asking.pop().give(self._last_lines())
+
     def received(self, data: bytes) -> None:
         """For the line: what the guest has printed."""
+        if self._recent is not None:
+            self._recent += data
+            del self._recent[:-RECENT]
         for viewer in self._viewers:
             viewer.give(data)
 
     def lost(self, line: _Line) -> None:
         """For the line: QEMU has ended, or does not answer."""
         if line is self._line:
-            self._line = None
+            self._line = self._recent = None
+            self._asking.clear()
             while self._viewers:
                 self._viewers.pop().end()
+
+    def _last_lines(self) -> bytes:
+        """From the beginning of a line: half an escape sequence would spoil a terminal."""
+        recent = bytes(self._recent or b"")
+        return recent if len(recent) < RECENT else recent.partition(b"\n")[2]
 
 
 class _Line(asyncio.Protocol):
@@ -168,6 +143,8 @@ class _Line(asyncio.Protocol):
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
+        # What comes between the two is in the log only: better than to be shown twice.
+        self._hub.begin(await in_thread(None, self._hub.read_printed))
         try:
             async with asyncio.timeout(TAKE_S):
                 await loop.create_unix_connection(lambda: self, str(self._hub.path))

@@ -77,7 +77,7 @@ class Qemu:
         self.process = process
         self.qmp = qmp
         self.console = Console(home / _CONSOLE_LOG, inotify)
-        self.console_hub = ConsoleHub(record.name, home / _CONSOLE)
+        self.console_hub = ConsoleHub(record.name, home / _CONSOLE, self.console.end)
         self.launched_at = launched_at
         self.left_running = False
 

@@ -7,7 +7,8 @@ import pytest
 
 from taskgen.errors import MachineError
 from taskgen.host import console_hub
-from taskgen.host.console_hub import BEHIND, ConsoleHub
+from taskgen.host.console_hub import RECENT, ConsoleHub
+from taskgen.host.console_viewer import BEHIND
 
 
 class Line:
@@ -176,3 +177,79 @@ def test_who_types_before_the_connection_stands_waits_for_it(tmp_path):
             await hub.attach().write(b"x")
 
     asyncio.run(main())
+
+
+@asynccontextmanager
+async def line_and_hub_after(path, printed):
+    async with line_and_hub(path) as (line, _):
+        hub = ConsoleHub("taskgen-1", path, lambda: printed)
+        try:
+            yield line, hub
+        finally:
+            hub.close()
+
+
+def test_who_wants_sees_first_what_was_printed_before(tmp_path):
+    async def main():
+        path = tmp_path / "console.sock"
+        async with asyncio.timeout(30), line_and_hub_after(path, b"in the log\n# ") as (line, hub):
+            first, other = hub.attach(recent=True), hub.attach()
+            assert await read(first, 13) == b"in the log\n# "
+            await line.print(b"ls")
+            assert await read(first, 2) == b"ls"
+            assert await read(other, 2) == b"ls"
+            late = hub.attach(recent=True)
+            assert await read(late, 15) == b"in the log\n# ls"
+            await line.print(b"\r\n")
+            assert await read(late, 2) == b"\r\n"
+
+    asyncio.run(main())
+
+
+def test_what_was_printed_before_is_bounded_and_begins_with_a_line(tmp_path):
+    async def main():
+        lines = b"".join(b"line %d\n" % number for number in range(10_000))
+        path = tmp_path / "console.sock"
+        async with asyncio.timeout(30), line_and_hub_after(path, lines) as (line, hub):
+            seen = await anext(hub.attach(recent=True))
+            assert len(seen) <= RECENT
+            assert lines.endswith(b"\n" + seen)
+            keen = hub.attach()
+            await line.print(lines)
+            await read(keen, len(lines))
+            assert await anext(hub.attach(recent=True)) == seen
+
+    asyncio.run(main())
+
+
+def test_the_log_tells_who_types_and_how_much_and_not_what(tmp_path, caplog):
+    caplog.set_level("INFO")
+
+    async def scene(line, hub):
+        typist, other = hub.attach("alice"), hub.attach("bob")
+        await typist.write(b"secret")
+        await typist.write(b"more")
+        typist.close()
+        typist.close()
+        other.close()
+
+    play(tmp_path, scene)
+    assert caplog.messages == [
+        "taskgen-1: alice begins to type on its console",
+        "taskgen-1: alice has typed 10 bytes",
+    ]
+
+
+def test_the_log_tells_how_much_was_typed_also_when_qemu_ends(tmp_path, caplog):
+    caplog.set_level("INFO")
+
+    async def scene(line, hub):
+        viewer = hub.attach("alice")
+        await viewer.write(b"reboot\r")
+        line.hung_up.set()
+        assert [chunk async for chunk in viewer] == []
+        viewer.close()
+
+    play(tmp_path, scene)
+    assert caplog.messages[-1] == "taskgen-1: alice has typed 7 bytes"
+    assert len(caplog.messages) == 2

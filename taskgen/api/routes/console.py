@@ -10,8 +10,9 @@ from starlette.websockets import WebSocketDisconnect
 from taskgen.api import look
 from taskgen.api.body import StrictRouter
 from taskgen.api.context import Context, Here
+from taskgen.api.peer import who
 from taskgen.errors import MachineError
-from taskgen.host.console_hub import Viewer
+from taskgen.host.console_viewer import Viewer
 from taskgen.waiting import first_of
 
 log = logging.getLogger(__name__)
@@ -23,21 +24,21 @@ _NORMAL, _TOO_BIG, _TRY_LATER = 1000, 1009, 1013
 
 
 @router.websocket("/machines/{name}/console")
-async def console(here: Here, websocket: WebSocket, name: str) -> None:
+async def console(here: Here, websocket: WebSocket, name: str, recent: bool = False) -> None:
     """Binary messages both ways. A viewer who reads too slowly misses some, and is told so in the
-    midst of it; the machine never waits."""
+    midst of it; the machine never waits. With ``recent``, the last lines come first."""
     hub = look.console_hub(here, name)
+    user = await who(websocket)
     await websocket.accept()
-    who = _who(websocket)
-    viewer = hub.attach()
-    log.info("%s: %s looks at its console", name, who)
+    viewer = hub.attach(user, recent=recent)
+    log.info("%s: %s looks at its console", name, user)
     try:
         await first_of(
-            _show(websocket, viewer), _type(here, websocket, viewer, name, who), here.closing.wait()
+            _show(websocket, viewer), _type(here, websocket, viewer), here.closing.wait()
         )
     finally:
         viewer.close()
-        log.info("%s: %s looks away from its console", name, who)
+        log.info("%s: %s looks away from its console", name, user)
     await _end(websocket, _NORMAL, "the daemon ends" if here.closing.is_set() else "it has ended")
 
 
@@ -49,10 +50,7 @@ async def _show(websocket: WebSocket, viewer: Viewer) -> None:
         return
 
 
-async def _type(
-    context: Context, websocket: WebSocket, viewer: Viewer, name: str, who: str
-) -> None:
-    first = True
+async def _type(context: Context, websocket: WebSocket, viewer: Viewer) -> None:
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
@@ -61,9 +59,6 @@ async def _type(
         if len(typed) > context.limits.console_bytes:
             await _end(websocket, _TOO_BIG, f"at most {context.limits.console_bytes} bytes")
             return
-        if typed and first:
-            log.info("%s: %s types on its console", name, who)
-            first = False
         try:
             await viewer.write(typed)
         except MachineError as error:
@@ -77,8 +72,3 @@ async def _end(websocket: WebSocket, code: int, reason: str) -> None:
         await websocket.close(code, reason.encode()[:123].decode(errors="ignore"))
     except (WebSocketDisconnect, OSError, RuntimeError) as error:
         log.debug("the viewer was gone already: %s", error)
-
-
-def _who(websocket: WebSocket) -> str:
-    """Who is there, as far as the socket tells."""
-    return websocket.client.host if websocket.client else "somebody on the Unix socket"
