@@ -10,7 +10,7 @@ QEMU_USER=taskgen-qemu
 API_GROUP=taskgen  # its members may use the daemon
 PACKAGES="
     python3 python3-venv git make
-    qemu-system-x86 qemu-system-arm dnsmasq-base
+    qemu-system-x86 qemu-system-arm dnsmasq-base screen
     curl jq sqlite3
     gcc libc6-dev musl-tools libexpat1-dev binutils xz-utils ca-certificates
 "

@@ -95,6 +95,19 @@ def _everywhere(address: str) -> bool:
 
 
 @dataclass(frozen=True)
+class ConsoleSettings:
+    """``[console]``: the machines' serial lines.
+
+    :ivar screens: whether the daemon keeps a session of ``screen`` for each machine, which root
+        attaches to by ``screen -r taskgen-3``.
+    """
+
+    __pydantic_config__ = STRICT
+
+    screens: bool = live(True)
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """``[log]``: what the daemon says on standard error.
 

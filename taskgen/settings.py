@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from taskgen.config import LIVE, STRICT, convert, live, read_toml
-from taskgen.daemon_settings import ApiSettings, DaemonSettings, LogSettings
+from taskgen.daemon_settings import ApiSettings, ConsoleSettings, DaemonSettings, LogSettings
 from taskgen.errors import ConfigError
 
 SYSTEM_FILE = Path("/etc/taskgen/taskgen.toml")
@@ -241,6 +241,7 @@ class Settings:
     hosts: HostSettings = field(default_factory=HostSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 

@@ -16,6 +16,7 @@ from taskgen.binary_store import BinaryStore
 from taskgen.daemon.clock import ClockWatch
 from taskgen.daemon.disk import DiskWatch
 from taskgen.daemon.reload import merged
+from taskgen.daemon.screens import Screens
 from taskgen.daemon.state import StateDirectory
 from taskgen.errors import ConfigError, TaskgenError
 from taskgen.host.records import Kind
@@ -60,15 +61,17 @@ class Daemon:
         self.service = work
         self.problems = problems
         self.started_at = time.time()
+        self.screens = Screens(work, problems, lambda: self.settings.console.screens)
         self._clean = asyncio.Event()  # set when it should be looked for what is old
 
     async def keep_well(self) -> None:
-        """Look after disk and clock, and remove what is old enough, until cancelled."""
+        """Look after disk, clock and screens, and remove what is old enough, until cancelled."""
         disk = DiskWatch(self.state.path, self.problems)
         with ClockWatch(self.problems, self._clean.set).watching():
             async with asyncio.TaskGroup() as group:
                 group.create_task(disk.watch(), name="disk")
                 group.create_task(self._clean_up(), name="cleaning")
+                group.create_task(self.screens.keep(), name="screens")
 
     def take_over(self, new: Settings) -> None:
         """Let changed settings hold, as far as that is possible in the midst of work."""
@@ -81,6 +84,7 @@ class Daemon:
         work.queue.order = self.settings.run.order
         work.wished.default_limit(max_machines(self.settings))
         self._clean.set()
+        self.screens.look()
         if not taken and not waiting:
             log.info("the settings were read again: nothing has changed")
         if taken:

@@ -120,6 +120,17 @@ class Console:
         with open_to_read(self.path) as file:
             return os.pread(file.fileno(), max(0, end - start), start)
 
+    def end(self) -> tuple[int, bytes]:
+        """Offset behind the last byte, and the last 64 KiB; nothing if they cannot be read."""
+        try:
+            with open_to_read(self.path) as file:
+                size = os.fstat(file.fileno()).st_size
+                start = max(self.first, size - _WINDOW)
+                said = os.pread(file.fileno(), max(0, size - start), start)
+                return start + len(said), said
+        except OSError:
+            return 0, b""
+
     def tail(self, lines: int = 20) -> str:
         """The last lines of the last 64 KiB, as plain text; empty if there are none, or no file any
         more."""
@@ -132,15 +143,6 @@ class Console:
         except OSError as error:  # whatever is there, the guest's last words are not
             return f"(the console cannot be read: {error.strerror})"
         return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
-
-    def end(self) -> bytes:
-        """The last 64 KiB as they are; nothing if they cannot be read."""
-        try:
-            with open_to_read(self.path) as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _WINDOW))
-                return file.read(_WINDOW)
-        except OSError:
-            return b""
 
     async def wait_for(self, pattern: str, timeout_s: float) -> bool:
         """Wait for output that matches a regular expression; whether it came within ``timeout_s``.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +20,22 @@ from taskgen.host.waiting import in_thread
 
 log = logging.getLogger(__name__)
 
-#: Bytes that a viewer is shown of what was printed before it came.
+#: Bytes that whoever begins to watch is shown of what was printed before: some fifty lines.
 RECENT = 4 * 1024
+
+#: Bytes of it that are kept, as long as somebody watches.
+KEPT = 64 * 1024
+
+#: What has a terminal answer by itself: where its cursor is, and what it is. Shown late, it would
+#: have the answer typed at a guest that has long stopped waiting for it.
+_QUESTIONS = re.compile(rb"\x1b\[[?>=]?[\d;]*[cn]")
 
 #: Seconds for QEMU to accept, and for a guest to take what is typed: its line takes a few bytes.
 TAKE_S = 5.0
+
+#: Seconds for the guest to take what was typed by one who left at once: QEMU forgets the rest when
+#: we hang up.
+LINGER_S = 1.0
 
 
 class ConsoleHub:
@@ -31,47 +43,68 @@ class ConsoleHub:
 
     :param name: the machine's, for messages.
     :param path: the Unix socket on which its QEMU listens.
-    :param printed: gives the end of what the guest has printed; may block.
+    :param printed: gives the end of what the guest has printed, and the offset behind it in all
+        that it has; may block for a moment.
+    :ivar position: that offset, as it was when last somebody watched.
+    :ivar closed: set once nobody will be able to watch any more.
     """
 
-    def __init__(self, name: str, path: Path, printed: Callable[[], bytes] = bytes) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        printed: Callable[[], tuple[int, bytes]] = lambda: (0, b""),
+    ) -> None:
         self.name = name
         self.path = path
+        self.position = 0
+        self.closed = asyncio.Event()
         self._printed = printed
         self._viewers: set[Viewer] = set()
-        self._asking: set[Viewer] = set()  # for what was printed before, which is not read yet
+        self._asking: dict[Viewer, tuple[int, int]] = {}  # what was before is not read yet
         self._recent: bytearray | None = None  # what was printed last, as long as there is a line
         self._line: _Line | None = None
+        self._typed = False  # on this line
+        self._lingering: asyncio.TimerHandle | None = None
 
-    def attach(self, who: str = "somebody", *, recent: bool = False) -> Viewer:
+    def attach(self, who: str = "somebody", *, recent: int = 0, seen: int = 0) -> Viewer:
         """One more who watches; close it. If QEMU has ended, it sees just that.
 
         :param who: for the log.
-        :param recent: begin with what the guest has printed last: whole lines, :data:`RECENT` bytes
-            at most.
+        :param recent: begin with so many of the bytes that the guest has printed last, at most.
+        :param seen: but with none before this offset.
         """
         viewer = Viewer(self.name, who, write=self.write, leave=self.detach)
+        if self.closed.is_set():
+            viewer.end()
+            return viewer
         self._viewers.add(viewer)
         if self._line is None:
             self._line = _Line(self)
-        if recent and self._recent is None:
-            self._asking.add(viewer)
-        elif recent:
-            viewer.give(self._last_lines())
+        if self._recent is None:
+            self._asking[viewer] = recent, seen
+        else:
+            viewer.give(self._last(recent, seen))
         return viewer
 
     def detach(self, viewer: Viewer) -> None:
         """For the viewer: it watches no more."""
         self._viewers.discard(viewer)
-        self._asking.discard(viewer)
-        if not self._viewers and self._line is not None:
-            self._line.hang_up()
-            self._line = self._recent = None
+        self._asking.pop(viewer, None)
+        if self._typed and self._lingering is None and not self._viewers:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER_S, self._hang_up)
+        elif not self._typed:
+            self._hang_up()
+
+    def rest(self, seen: int) -> bytes:
+        """What was printed behind an offset, once the console is closed: its last :data:`KEPT`."""
+        return self._last(KEPT, seen)
 
     async def write(self, data: bytes) -> None:
         """For the viewer: see :meth:`Viewer.write`."""
         if self._line is None:
             raise MachineError(f"{self.name}: its console has ended")
+        self._typed = True
         try:
             async with asyncio.timeout(TAKE_S):
                 await self._line.write(data)
@@ -82,25 +115,41 @@ class ConsoleHub:
             ) from error
 
     def close(self) -> None:
-        """End for all who watch; the machine goes on."""
+        """End for all who watch; the machine goes on. May be called again."""
         for viewer in tuple(self._viewers):
             viewer.close()
+        self._hang_up()
+        if not self.closed.is_set():
+            self.begin(*self._printed())  # while it can still be read
+            self.closed.set()
 
-    def read_printed(self) -> bytes:
-        """For the line: what the guest has printed until now. Blocks."""
+    def _hang_up(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        if not self._viewers and self._line is not None:
+            self._line.hang_up()
+            self._line = self._recent = None
+            self._typed = False
+
+    def read_printed(self) -> tuple[int, bytes]:
+        """For the line: what the guest has printed until now. Blocks for a moment."""
         return self._printed()
 
-    def begin(self, printed: bytes) -> None:
+    def begin(self, position: int, printed: bytes) -> None:
         """For the line: it is about to connect, and that was printed before."""
-        self._recent = bytearray(printed[-RECENT:])
+        self.position = position
+        self._recent = bytearray(printed[-KEPT:])
         while self._asking:
-            self._asking.pop().give(self._last_lines())
+            viewer, wanted = self._asking.popitem()
+            viewer.give(self._last(*wanted))
 
     def received(self, data: bytes) -> None:
         """For the line: what the guest has printed."""
+        self.position += len(data)
         if self._recent is not None:
             self._recent += data
-            del self._recent[:-RECENT]
+            del self._recent[:-KEPT]
         for viewer in self._viewers:
             viewer.give(data)
 
@@ -108,14 +157,20 @@ class ConsoleHub:
         """For the line: QEMU has ended, or does not answer."""
         if line is self._line:
             self._line = self._recent = None
+            self._typed = False
             self._asking.clear()
             while self._viewers:
                 self._viewers.pop().end()
 
-    def _last_lines(self) -> bytes:
-        """From the beginning of a line: half an escape sequence would spoil a terminal."""
-        recent = bytes(self._recent or b"")
-        return recent if len(recent) < RECENT else recent.partition(b"\n")[2]
+    def _last(self, recent: int, seen: int) -> bytes:
+        """From the beginning of a line, if not of all: half a sequence would spoil a terminal."""
+        kept = bytes(self._recent or b"")
+        unseen = max(0, self.position - seen)
+        length = min(unseen, recent, len(kept))
+        last = kept[len(kept) - length :]
+        if length < unseen:
+            last = last.partition(b"\n")[2]
+        return _QUESTIONS.sub(b"", last)
 
 
 class _Line(asyncio.Protocol):
@@ -144,7 +199,7 @@ class _Line(asyncio.Protocol):
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         # What comes between the two is in the log only: better than to be shown twice.
-        self._hub.begin(await in_thread(None, self._hub.read_printed))
+        self._hub.begin(*await in_thread(None, self._hub.read_printed))
         try:
             async with asyncio.timeout(TAKE_S):
                 await loop.create_unix_connection(lambda: self, str(self._hub.path))

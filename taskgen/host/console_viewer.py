@@ -63,6 +63,11 @@ class Viewer(AsyncIterator[bytes]):
         del self._buffer[:PIECE]
         return piece
 
+    @property
+    def behind(self) -> int:
+        """Bytes that were printed and that it has not been given yet."""
+        return self._gap + len(self._buffer)
+
     async def write(self, data: bytes) -> None:
         """Type. What several viewers type at the same time may come mixed.
 

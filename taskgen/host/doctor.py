@@ -62,6 +62,7 @@ async def examine(
     yield await check_namespaces()
     yield check_user(user)
     yield await check_program("dnsmasq", "--version", Grade.FAIL)
+    yield await check_program("screen", "--version", Grade.WARN)  # the daemon's consoles
     for emulator in sorted({profile.emulator for profile in profiles}):
         wanted = any(p.emulator == emulator and p.kernel for p in profiles)
         yield await check_program(emulator, "--version", Grade.FAIL if wanted else Grade.WARN)

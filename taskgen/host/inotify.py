@@ -31,6 +31,7 @@ class Change(enum.IntFlag):
     """What happened, ``linux/inotify.h``."""
 
     MODIFY = 0x2
+    ATTRIB = 0x4
     CLOSE_WRITE = 0x8
     MOVED_FROM = 0x40
     MOVED_TO = 0x80

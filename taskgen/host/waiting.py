@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -48,3 +49,19 @@ async def in_thread(
         if undo and not future.cancelled() and future.exception() is None:
             await finish(loop.run_in_executor(executor, undo, future.result()))
         raise
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Do something else as well while in the block; it has ended when that is left.
+
+    What it raised by then is raised there.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await finish(asyncio.wait([task]))
+    if not task.cancelled():
+        task.result()

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
-import re
-import select
 import signal
 import subprocess
 import tempfile
-import termios
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import PATIENCE_S, TASKGEN, Result, environment, taskgen
+from terminal import Terminal as AnyTerminal
 from world import nothing_left
 
 from taskgen.client import AsyncClient, Client
@@ -54,6 +50,7 @@ class Daemon:
         self.variables = variables
         self._prefix = prefix
         self.said: list[str] = []
+        self._more = threading.Condition()
         self.start()
 
     def start(self) -> None:
@@ -78,10 +75,19 @@ class Daemon:
 
     def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         for line in process.stderr:
-            self.said.append(line)
+            with self._more:
+                self.said.append(line)
+                self._more.notify_all()
             if "ready" in line:
                 ready.set()
         ready.set()  # it has ended, which is seen
+
+    def wait_for(self, text: str) -> None:
+        """Wait until its log has a line with ``text`` in it."""
+        with self._more:
+            assert self._more.wait_for(
+                lambda: any(text in line for line in self.said), PATIENCE_S
+            ), self.said
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Have it end; the exit status."""
@@ -169,67 +175,10 @@ def machines_now(state: str | None = None) -> list[str]:
         return [each.name for each in client.machines() if state in (None, each.state)]
 
 
-class Terminal:
-    """A command on a terminal of its own, with somebody who types."""
-
-    def __init__(self, process: subprocess.Popen[bytes], mine: int, its: int) -> None:
-        self.process = process
-        self.shown = ""
-        self._mine, self._its = mine, its
-        self._end = os.pidfd_open(process.pid)
-
-    def wait_for(self, text: str) -> None:
-        """Read until ``text`` is shown.
-
-        :raises AssertionError: if the command ends without having shown it.
-        """
-        self.wait_for_match(re.escape(text))
-
-    def wait_for_match(self, pattern: str) -> None:
-        """As :meth:`wait_for`, for a regular expression."""
-        while not re.search(pattern, self.shown):
-            ready, _, _ = select.select([self._mine, self._end], [], [])
-            assert self._mine in ready, f"ended without saying {pattern!r}: {self.shown}"
-            piece = os.read(self._mine, 65536)
-            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", piece.decode(errors="replace"))
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._mine, keys)
-
-    @property
-    def modes(self) -> list[Any]:
-        """How the terminal is set."""
-        return termios.tcgetattr(self._its)
+class Terminal(AnyTerminal):
+    """A terminal for commands of ours, too."""
 
     @classmethod
     def running(cls, *words: str) -> AbstractContextManager[Terminal]:
         """As :meth:`of`, for a command of ours."""
-        return cls.of([TASKGEN, *words])
-
-    @classmethod
-    @contextmanager
-    def of(
-        cls, command: Sequence[str | Path], variables: Mapping[str, str] | None = None
-    ) -> Iterator[Terminal]:
-        """Start it; killed at the end, and after :data:`PATIENCE_S`, if it is still there."""
-        mine, its = pty.openpty()
-        variables = {**(variables or environment()), "TERM": "xterm"}
-        with subprocess.Popen(
-            command,
-            stdin=its,
-            stdout=its,
-            stderr=its,
-            env=variables,
-            start_new_session=True,
-        ) as process:
-            patience = threading.Timer(PATIENCE_S, process.kill)
-            patience.start()
-            terminal = cls(process, mine, its)
-            try:
-                yield terminal
-            finally:
-                patience.cancel()
-                process.kill()
-                os.close(terminal._end)
-                os.close(its)
-                os.close(mine)
+        return cls.of([TASKGEN, *words], environment())

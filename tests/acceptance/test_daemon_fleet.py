@@ -154,12 +154,18 @@ class TestConsole:
             assert terminal.modes == before
         assert machines_now() == ["taskgen-1"]
 
-    def test_members_of_the_group_may_use_it(self, member):
+    def test_members_of_the_group_may_use_it_and_are_known_by_name(self, member, daemon):
         with Terminal.of(member(4242, "machine", "console", "taskgen-1")) as terminal:
             terminal.wait_for("Ctrl-] leaves it")
-            terminal.type(b"hello\x1d")
+            terminal.type(b"hello")
+            terminal.wait_for("hello")
+            terminal.type(b"\x1d")
             terminal.wait_for("console of taskgen-1 left")
             assert terminal.process.wait() == 0
+        daemon.wait_for("nobody looks away from its console")
+        said = "".join(daemon.said)
+        assert "taskgen-1: nobody begins to type on its console" in said
+        assert "taskgen-1: nobody has typed 5 bytes" in said
 
     def test_another_key_can_leave_it(self):
         with Terminal.running("machine", "console", "taskgen-1", "--escape", "^a") as terminal:

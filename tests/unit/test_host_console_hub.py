@@ -182,7 +182,7 @@ def test_who_types_before_the_connection_stands_waits_for_it(tmp_path):
 @asynccontextmanager
 async def line_and_hub_after(path, printed):
     async with line_and_hub(path) as (line, _):
-        hub = ConsoleHub("taskgen-1", path, lambda: printed)
+        hub = ConsoleHub("taskgen-1", path, lambda: (len(printed), printed))
         try:
             yield line, hub
         finally:
@@ -193,12 +193,12 @@ def test_who_wants_sees_first_what_was_printed_before(tmp_path):
     async def main():
         path = tmp_path / "console.sock"
         async with asyncio.timeout(30), line_and_hub_after(path, b"in the log\n# ") as (line, hub):
-            first, other = hub.attach(recent=True), hub.attach()
+            first, other = hub.attach(recent=RECENT), hub.attach()
             assert await read(first, 13) == b"in the log\n# "
             await line.print(b"ls")
             assert await read(first, 2) == b"ls"
             assert await read(other, 2) == b"ls"
-            late = hub.attach(recent=True)
+            late = hub.attach(recent=RECENT)
             assert await read(late, 15) == b"in the log\n# ls"
             await line.print(b"\r\n")
             assert await read(late, 2) == b"\r\n"
@@ -211,13 +211,16 @@ def test_what_was_printed_before_is_bounded_and_begins_with_a_line(tmp_path):
         lines = b"".join(b"line %d\n" % number for number in range(10_000))
         path = tmp_path / "console.sock"
         async with asyncio.timeout(30), line_and_hub_after(path, lines) as (line, hub):
-            seen = await anext(hub.attach(recent=True))
+            seen = await anext(hub.attach(recent=RECENT))
             assert len(seen) <= RECENT
             assert lines.endswith(b"\n" + seen)
             keen = hub.attach()
             await line.print(lines)
             await read(keen, len(lines))
-            assert await anext(hub.attach(recent=True)) == seen
+            assert await anext(hub.attach(recent=RECENT)) == seen
+            end = 2 * len(lines)
+            assert hub.position == end
+            assert await anext(hub.attach(recent=RECENT, seen=end - 6)) == lines[-6:]
 
     asyncio.run(main())
 
@@ -229,6 +232,8 @@ def test_the_log_tells_who_types_and_how_much_and_not_what(tmp_path, caplog):
         typist, other = hub.attach("alice"), hub.attach("bob")
         await typist.write(b"secret")
         await typist.write(b"more")
+        await line.connected.wait()
+        assert await line.reader.readexactly(10) == b"secretmore"
         typist.close()
         typist.close()
         other.close()
@@ -246,6 +251,8 @@ def test_the_log_tells_how_much_was_typed_also_when_qemu_ends(tmp_path, caplog):
     async def scene(line, hub):
         viewer = hub.attach("alice")
         await viewer.write(b"reboot\r")
+        await line.connected.wait()
+        assert await line.reader.readexactly(7) == b"reboot\r"
         line.hung_up.set()
         assert [chunk async for chunk in viewer] == []
         viewer.close()
@@ -253,3 +260,47 @@ def test_the_log_tells_how_much_was_typed_also_when_qemu_ends(tmp_path, caplog):
     play(tmp_path, scene)
     assert caplog.messages[-1] == "taskgen-1: alice has typed 7 bytes"
     assert len(caplog.messages) == 2
+
+
+def test_what_makes_a_terminal_answer_is_not_repeated(tmp_path):
+    async def main():
+        path = tmp_path / "console.sock"
+        asks = b"\x1b[6n# \x1b[31mred\x1b[c\x1b[>0c\x1b[5n"
+        async with asyncio.timeout(30), line_and_hub_after(path, asks) as (_, hub):
+            assert await anext(hub.attach(recent=RECENT)) == b"# \x1b[31mred"
+
+    asyncio.run(main())
+
+
+def test_what_is_typed_by_one_who_leaves_at_once_is_taken_before_the_hub_hangs_up(tmp_path):
+    async def scene(line, hub):
+        viewer = hub.attach()
+        await viewer.write(b"reboot\r")
+        viewer.close()
+        await line.connected.wait()
+        assert await line.reader.read(1) == b"r"
+        line.writer.write(b"still there")
+        await line.writer.drain()
+        assert await line.reader.read() == b"eboot\r"  # it has hung up
+
+    play(tmp_path, scene)
+
+
+def test_the_last_words_can_be_had_when_nobody_watched(tmp_path):
+    said = [b"booting\n"]
+
+    async def main():
+        path = tmp_path / "console.sock"
+        async with asyncio.timeout(30), line_and_hub(path) as (line, _):
+            hub = ConsoleHub("taskgen-1", path, lambda: (len(said[0]), said[0]))
+            viewer = hub.attach(recent=RECENT)
+            assert await anext(viewer) == b"booting\n"
+            await line.connected.wait()
+            viewer.close()
+            seen, said[0] = hub.position, b"booting\npanic\n"
+            hub.close()
+            assert hub.closed.is_set()
+            assert hub.rest(seen) == b"panic\n"
+            assert [piece async for piece in hub.attach(recent=RECENT)] == []
+
+    asyncio.run(main())

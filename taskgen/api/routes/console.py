@@ -12,6 +12,7 @@ from taskgen.api.body import StrictRouter
 from taskgen.api.context import Context, Here
 from taskgen.api.peer import who
 from taskgen.errors import MachineError
+from taskgen.host.console_hub import RECENT
 from taskgen.host.console_viewer import Viewer
 from taskgen.waiting import first_of
 
@@ -30,7 +31,7 @@ async def console(here: Here, websocket: WebSocket, name: str, recent: bool = Fa
     hub = look.console_hub(here, name)
     user = await who(websocket)
     await websocket.accept()
-    viewer = hub.attach(user, recent=recent)
+    viewer = hub.attach(user, recent=RECENT if recent else 0)
     log.info("%s: %s looks at its console", name, user)
     try:
         await first_of(

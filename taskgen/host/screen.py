@@ -1,0 +1,211 @@
+"""A machine's console in a session of ``screen``: a terminal whose other end is ours.
+
+Screen opens a device as a serial line. The device is a pseudo-terminal that we write to without
+waiting: while nobody reads it (screen does not in its copy mode) the hub drops what does not fit,
+and the guest goes on. No process is needed in between, and with our end the session ends as well,
+in whatever way we went.
+
+A guest that is watched prints more slowly, because each byte is handed over by itself. So it is
+watched only while somebody is attached; who attaches is shown what was printed meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tty
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from taskgen.errors import HostError, MachineError
+from taskgen.host.console_hub import KEPT, ConsoleHub
+from taskgen.host.console_viewer import PIECE, Viewer
+from taskgen.host.inotify import Change, Inotify
+from taskgen.host.process import Exit, Process, running
+from taskgen.host.screen_sessions import Session, directory, remove_dead
+from taskgen.host.waiting import beside, finish, in_thread
+from taskgen.waiting import first_of
+
+#: Said once in each session.
+_WELCOME = "[console of {name}; Ctrl-A D leaves it, Ctrl-A [ looks back]\r\n"
+
+_RC = Path(__file__).with_name("screenrc")
+
+#: Flow control off: a guest that prints ^S would stop what is typed.
+_LINE = "38400,cs8,-ixon,-ixoff,-istrip"
+
+#: Seconds until a line that QEMU has hung up is tried again.
+RETRY_S = 1.0
+
+#: What a terminal answers by itself when a guest asks where the cursor is, or what it is.
+_ANSWERS = re.compile(rb"(?:\x1b\[[?>]?[\d;]*[Rcn])+")
+
+
+class Screen:
+    """A session. Made by :func:`screen`.
+
+    :param terminal: our end, which never blocks.
+    """
+
+    def __init__(self, name: str, terminal: int, process: Process, session: Session) -> None:
+        self.name = name
+        self._terminal = terminal
+        self._process = process
+        self._session = session
+        self._greeted = False
+        self._changed = asyncio.Event()  # it may be attached, or no more
+        self._viewer: Viewer | None = None  # as long as somebody is attached
+        self._seen = 0  # offset behind what was shown of what the machine has printed
+
+    def look(self) -> None:
+        """Somebody may have attached or detached."""
+        if not self._greeted and self._session.attached:
+            # Not before: what is there when screen opens the device is lost.
+            os.write(self._terminal, _WELCOME.format(name=self.name).encode())
+            self._greeted = True
+        self._changed.set()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def wait(self) -> Exit:
+        """Wait until the session has ended, in whatever way."""
+        return await self._process.wait()
+
+    async def show(self, data: bytes) -> None:
+        """Show something; waits as long as screen does not read."""
+        while data:
+            try:
+                data = data[os.write(self._terminal, data) :]
+            except BlockingIOError:
+                loop = asyncio.get_running_loop()
+                await _possible(self._terminal, loop.add_writer, loop.remove_writer)
+
+    async def keys(self) -> bytes:
+        """What is typed next.
+
+        What screen answers a guest while nobody looks is none of it: the guest would take it for
+        typed, only because there is a screen.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                data = os.read(self._terminal, PIECE)
+            except BlockingIOError:
+                await _possible(self._terminal, loop.add_reader, loop.remove_reader)
+                continue
+            if not self._session.attached:
+                data = _ANSWERS.sub(b"", data)
+            if data:
+                return data
+
+    async def ignore_keys(self) -> None:
+        """Drop what is typed, until cancelled."""
+        while True:
+            await self.keys()
+
+    async def use(self, hub: ConsoleHub) -> None:
+        """Be the terminal of a machine, until its console is closed."""
+        self._seen = 0
+        async with beside(self._pass_keys(hub)):
+            while not hub.closed.is_set():
+                self._changed.clear()
+                if self._session.attached:
+                    await self._watch(hub)
+                else:
+                    await first_of(self._changed.wait(), hub.closed.wait())
+        await self.show(hub.rest(self._seen))
+
+    async def _watch(self, hub: ConsoleHub) -> None:
+        """Show what there is to be seen as long as somebody is attached."""
+        self._viewer = viewer = hub.attach("screen", recent=KEPT, seen=self._seen)
+        try:
+            async with beside(self._until_detached(hub, viewer)):
+                async for piece in viewer:
+                    await self.show(piece)
+        finally:
+            self._viewer = None
+            viewer.close()
+        if self._session.attached:  # QEMU has hung up: it has ended, and that is noticed soon
+            self._seen = hub.position
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S):
+                    await hub.closed.wait()
+
+    async def _until_detached(self, hub: ConsoleHub, viewer: Viewer) -> None:
+        while self._session.attached:
+            self._changed.clear()
+            await self._changed.wait()
+        self._seen = hub.position
+        viewer.close()
+
+    async def _pass_keys(self, hub: ConsoleHub) -> None:
+        while True:
+            keys = await self.keys()
+            # Without anybody attached: screen -X stuff.
+            viewer = self._viewer or hub.attach("screen")
+            try:
+                await viewer.write(keys)
+            except MachineError as error:
+                await self.show(f"\r\n[{error.message}]\r\n".encode())
+            finally:
+                if viewer is not self._viewer:
+                    viewer.close()
+
+
+@asynccontextmanager
+async def screen(name: str, inotify: Inotify) -> AsyncIterator[Screen]:
+    """A session called ``name`` while in the block; nobody is attached on entry.
+
+    :raises MissingToolError: if there is no screen.
+    :raises HostError: if it cannot be started, or there is a session of this name, which is not
+        ours then.
+    """
+    place = await directory()
+    await in_thread(None, _free, place, name)
+    async with AsyncExitStack() as stack:
+        terminal, device = os.openpty()
+        stack.callback(os.close, terminal)
+        # Open as long as ours: without anybody at that end we would read errors.
+        stack.callback(os.close, device)
+        tty.setraw(device)
+        os.set_blocking(terminal, False)
+        argv = [
+            *["screen", "-D", "-m"],  # detached, and our child: it does not fork
+            *["-c", str(_RC), "-S", name, "-t", name],
+            *[os.ttyname(device), _LINE],
+        ]
+        stack.push_async_callback(_tidy, place, name)
+        process = await stack.enter_async_context(running(f"screen {name}", argv))
+        session = Session(process.pid, place / f"{process.pid}.{name}")
+        made = Screen(name, terminal, process, session)
+        stack.enter_context(inotify.watch(place, Change.ATTRIB, made.look))
+        yield made
+
+
+def _free(place: Path, name: str) -> None:
+    if living := remove_dead(place, name):
+        raise HostError(
+            f"there is a screen {living[0].path.name} already, which is not ours",
+            hint=f"see it by screen -r {living[0].path.name}; once it is gone, ours comes",
+        )
+
+
+async def _tidy(place: Path, name: str) -> None:
+    """One that was killed leaves its socket."""
+    await finish(in_thread(None, remove_dead, place, name))
+
+
+async def _possible(
+    descriptor: int, add: Callable[..., Any], remove: Callable[[int], object]
+) -> None:
+    possible = asyncio.Event()
+    add(descriptor, possible.set)
+    try:
+        await possible.wait()
+    finally:
+        remove(descriptor)
