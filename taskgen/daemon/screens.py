@@ -107,9 +107,9 @@ class Screens:
         if not texts:
             self._problems.clear(PROBLEM)
             return
-        more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+        why = texts[0] + (f" (and {len(texts) - 1} more)" if len(texts) > 1 else "")
         hint = next(iter(self._wrong.values())).hint
-        self._problems.report(PROBLEM, f"consoles are not in screens: {texts[0]}{more}", hint=hint)
+        self._problems.report(PROBLEM, f"consoles are not in screens: {why}", hint=hint)
 
 
 def _console(pool: Pool, slot: int) -> ConsoleHub | None:
