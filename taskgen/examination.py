@@ -19,7 +19,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
-from taskgen.diagnosis import Evidence, Port
+from taskgen.diagnosis import Doing, Evidence, Port
 from taskgen.errors import ConnectionLostError, MachineError, TaskgenError
 from taskgen.host.arp import QUESTIONS
 from taskgen.host.console_faults import ConsoleFaults
@@ -116,7 +116,9 @@ async def _qemu(seen: Evidence, patient: Patient) -> Evidence:
 
 async def _network(seen: Evidence, patient: Patient) -> Evidence:
     network, slot = patient.network, patient.slot
-    lease = network.leases.current(slot.mac)
+    starts = seen.doing is Doing.START  # one of before says nothing then
+    leases = network.leases
+    lease = leases.since_forgotten(slot.mac) if starts else leases.current(slot.mac)
     seen = replace(
         seen,
         mac=slot.mac,

@@ -82,6 +82,11 @@ class Leases:
         lease = self._known.get(mac)
         return lease if lease and lease.valid(time.time()) else None
 
+    def since_forgotten(self, mac: str) -> Lease | None:
+        """The machine's valid lease, if it has got one since :meth:`forget`."""
+        lease = self.current(mac)
+        return None if lease == self._forgotten.get(mac) else lease
+
     def all(self) -> dict[str, Lease]:
         """All valid leases, by MAC."""
         now = time.time()
@@ -107,8 +112,7 @@ class Leases:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    lease = self.current(mac)
-                    if lease and lease != self._forgotten.get(mac):
+                    if lease := self.since_forgotten(mac):
                         return lease
                     changed.clear()
                     await changed.wait()
