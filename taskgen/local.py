@@ -27,6 +27,7 @@ from taskgen.host.cleanup import sweep
 from taskgen.host.command_lines import end_all, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
+from taskgen.host.limits import descriptors_needed, raise_descriptor_limit
 from taskgen.host.memory import memory_for_machines_mb
 from taskgen.host.origins import origins
 from taskgen.host.process import find_program
@@ -228,6 +229,7 @@ async def local_fleet(
     profile.image_files()
     find_program(profile.emulator)
     account(settings.qemu.user)
+    raise_descriptor_limit(descriptors_needed(network.slots, settings.hosts.concurrency))
     for line in (await in_thread(None, sweep)).removed:
         log.warning("a crashed engine had left this, and it is removed now: %s", line)
     verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)

@@ -108,6 +108,20 @@ def living_daemons() -> list[int]:
     return pids
 
 
+def living_fleets() -> list[FleetRecord]:
+    """The fleets that live, of daemons and of others. Changes nothing.
+
+    :raises PrivilegeError: if we are not root.
+    """
+    found = []
+    with _dead_fleets(Report()) as dead:
+        for path in _fleet_directories():
+            with suppress(ConfigError):
+                if path not in dead and (record := _record(path)):
+                    found.append(record)
+    return found
+
+
 def leftovers() -> list[str]:
     """The dead fleets; a line for each. Changes nothing.
 

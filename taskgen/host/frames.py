@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 _BROADCAST = b"\xff" * 6
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"
 _UDP = 17
+_DISCARD = 9  # the port of RFC 863
 _COOKIE = b"\x63\x82\x53\x63"  # RFC 2131: options follow
 _MESSAGE_TYPE, _SERVER_ID, _END = 53, 54, 255
 _ARP_REPLY = 2
@@ -53,12 +54,16 @@ def dhcp_frame(
     bootp = struct.pack("!4BIHH", 1, 1, 6, 0, xid, 0, 0x8000) + bytes(16)
     bootp += hardware + bytes(10 + 64 + 128) + _COOKIE
     bootp += bytes([_MESSAGE_TYPE, 1, kind]) + options + bytes([_END])
-    udp = struct.pack("!4H", 68, 67, 8 + len(bootp), 0) + bootp
-    header = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, _UDP, 0, bytes(4), b"\xff" * 4
-    )
-    header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]
-    return _BROADCAST + hardware_address(sender or mac) + _IPV4 + header + udp
+    source, destination = IPv4Address(0), IPv4Address("255.255.255.255")
+    packet = _udp((source, 68), (destination, 67), bootp)
+    return _BROADCAST + hardware_address(sender or mac) + _IPV4 + packet
+
+
+def datagram(source: IPv4Address, destination: IPv4Address, *, sender: str) -> bytes:
+    """A frame to all ports with a datagram that nobody heeds: it shows what may pass."""
+    # Long enough to need no padding, which a firewall would cut off.
+    packet = _udp((source, _DISCARD), (destination, _DISCARD), b"taskgen doctor looks what passes")
+    return _BROADCAST + hardware_address(sender) + _IPV4 + packet
 
 
 def dhcp_answer(frame: bytes) -> DhcpAnswer | None:
@@ -102,6 +107,15 @@ def arp_answer(frame: bytes) -> tuple[IPv4Address, str] | None:
 def hardware_address(mac: str) -> bytes:
     """A MAC as bytes."""
     return bytes.fromhex(mac.replace(":", ""))
+
+
+def _udp(
+    source: tuple[IPv4Address, int], destination: tuple[IPv4Address, int], data: bytes
+) -> bytes:
+    udp = struct.pack("!4H", source[1], destination[1], 8 + len(data), 0) + data
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, _UDP, 0)
+    header += source[0].packed + destination[0].packed
+    return header[:10] + struct.pack("!H", _checksum(header)) + header[12:] + udp
 
 
 def _options(data: bytes) -> dict[int, bytes]:

@@ -1,22 +1,18 @@
-"""What this host has of what is needed, and what to do about the rest."""
+"""What every fleet needs: rights, programs, images, and a host without leftovers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from taskgen.errors import HostError, TaskgenError
 from taskgen.host import accelerator, cleanup
 from taskgen.host.accounts import account
+from taskgen.host.doctor.check import Check, Grade
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.netns import Namespace
 from taskgen.host.output import output_of
-from taskgen.host.qemu import DEFAULT_USER
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.records import Kind, embedded_name
-from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
 
 _PACKAGES = {
@@ -24,56 +20,6 @@ _PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-arm": "qemu-system-arm",
 }
-
-
-class Grade(StrEnum):
-    """How a check went; only ``FAIL`` keeps a fleet from running."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check.
-
-    :ivar found: what there is.
-    :ivar advice: what to do about it; empty where nothing is to be done.
-    """
-
-    name: str
-    grade: Grade
-    found: str
-    advice: str = ""
-
-
-async def examine(
-    profiles: Sequence[Profile], *, user: str = DEFAULT_USER, recheck: bool = False
-) -> AsyncIterator[Check]:
-    """Check the host for machines of these profiles, one by one, as they are found out.
-
-    May boot a guest for a few seconds, to see whether KVM works. Nothing stays behind.
-
-    :param recheck: try KVM again even where a verdict is known.
-    """
-    yield check_privileges()
-    yield check_tun()
-    yield await check_namespaces()
-    yield check_user(user)
-    yield await check_program("dnsmasq", "--version", Grade.FAIL)
-    yield await check_program("screen", "--version", Grade.WARN)  # the daemon's consoles
-    for emulator in sorted({profile.emulator for profile in profiles}):
-        wanted = any(p.emulator == emulator and p.kernel for p in profiles)
-        yield await check_program(emulator, "--version", Grade.FAIL if wanted else Grade.WARN)
-    for profile in profiles:
-        if profile.kernel is None:
-            continue  # the user brings the image: nothing to be checked yet
-        image = check_image(profile)
-        yield image
-        if image.grade is Grade.OK:
-            yield await check_accelerator(profile, user=user, recheck=recheck)
-    yield await in_thread(None, check_leftovers)
 
 
 def check_privileges() -> Check:
@@ -161,5 +107,10 @@ def check_leftovers() -> Check:
     except HostError as error:
         return Check("leftovers", Grade.WARN, error.message, error.hint or "")
     if found:
-        return Check("leftovers", Grade.WARN, ", ".join(found), "remove them: taskgen down")
+        return Check(
+            "leftovers",
+            Grade.WARN,
+            ", ".join(found),
+            "remove them: taskgen doctor --fix, or taskgen down",
+        )
     return Check("leftovers", Grade.OK, "none")
