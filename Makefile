@@ -45,6 +45,7 @@ acceptance:
 	$(SUDO) $(PYTHON) -m pytest tests/acceptance
 
 soak: setup ## The long tests: storms, faults, installation from nothing
+	@./provision.sh --dev
 	$(SUDO) $(PYTHON) -m pytest tests/soak
 
 reliability: setup ## Break everything under a daemon, and put the times into docs/reliability.md

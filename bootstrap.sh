@@ -66,7 +66,8 @@ run_daemon() {
         die "systemd runs the daemon already: systemctl disable --now taskgend"
     fi
     for command in taskgen taskgend; do
-        ln -sfn "$PWD/$VENV/bin/$command" "/usr/local/bin/$command"
+        link=/usr/local/bin/$command target=$PWD/$VENV/bin/$command
+        [ "$(readlink "$link" || true)" = "$target" ] || ln -sfn "$target" "$link"
     done
     if supervisorctl pid >/dev/null 2>&1; then
         say "supervisord is there"
