@@ -3,10 +3,13 @@
 # a second call finds everything there and changes nothing. Needs root, or sudo.
 #
 #     ./provision.sh          what Taskgen needs
-#     ./provision.sh --dev    also what only some of its tests need, and CI therefore has
+#     ./provision.sh --isc    also ISC's dhcpd, for dhcp.server = "isc". Its service is neither started nor
+#                             enabled: only fleets start one, each on a network of its own
+#     ./provision.sh --dev    also what only some of the tests need, and CI therefore has; with dhcpd
 set -eu
 
 QEMU_USER=taskgen-qemu
+DHCPD_USER=taskgen-dhcp
 API_GROUP=taskgen  # its members may use the daemon
 PACKAGES="
     python3 python3-venv git make
@@ -40,11 +43,14 @@ installed() {
     [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-case "$*" in
-    "") ;;
-    --dev) PACKAGES="$PACKAGES $DEV_PACKAGES" ;;
-    *) echo "provision: unknown option $*; there is only --dev" >&2; exit 2 ;;
-esac
+isc=
+for option in "$@"; do
+    case $option in
+        --isc) isc=yes ;;
+        --dev) isc=yes PACKAGES="$PACKAGES $DEV_PACKAGES" ;;
+        *) echo "provision: unknown option $option; there are --isc and --dev" >&2; exit 2 ;;
+    esac
+done
 if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
     echo "provision: needs root: run it as root, or install sudo" >&2
     exit 2
@@ -67,12 +73,46 @@ else
     say "all packages are there"
 fi
 
-if getent passwd "$QEMU_USER" >/dev/null; then
-    say "user $QEMU_USER is there"
-else
-    say "making the system user $QEMU_USER, which QEMU will run as"
-    as_root useradd --system --user-group --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin "$QEMU_USER"
+# make_user NAME PROGRAM
+make_user() {
+    if getent passwd "$1" >/dev/null; then
+        say "user $1 is there"
+    else
+        say "making the system user $1, which $2 will run as"
+        as_root useradd --system --user-group --no-create-home --home-dir /nonexistent \
+            --shell /usr/sbin/nologin "$1"
+    fi
+}
+
+# Debian starts a service when it is installed, unless this file forbids it with status 101.
+POLICY=/usr/sbin/policy-rc.d
+
+install_isc() {
+    if [ -e "$POLICY" ]; then
+        status=0
+        "$POLICY" isc-dhcp-server start >/dev/null 2>&1 || status=$?
+        if [ "$status" -ne 101 ]; then
+            echo "provision: $POLICY would let a DHCP server start on this host's network" \
+                "(status $status, not 101), so that was not installed: have it deny isc-dhcp-server" >&2
+            exit 1
+        fi
+    else
+        trap 'as_root rm -f "$POLICY"' EXIT
+        trap 'exit 1' HUP INT TERM
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+        as_root chmod 755 "$POLICY"
+    fi
+    say "installing isc-dhcp-server; its service is not started"
+    quietly as_root apt-get update
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends isc-dhcp-server
+    quietly as_root update-rc.d isc-dhcp-server disable
+}
+
+make_user "$QEMU_USER" QEMU
+if [ "$isc" ]; then
+    if installed isc-dhcp-server; then say "isc-dhcp-server is there"; else install_isc; fi
+    make_user "$DHCPD_USER" dhcpd
 fi
 
 if getent group "$API_GROUP" >/dev/null; then

@@ -80,8 +80,7 @@ class FleetPlan:
 
         :raises ConfigError: if it cannot be used.
         """
-        chosen = self.settings.network.file
-        return load_network(chosen or assets.root() / "network" / "network.toml")
+        return network_of(self.settings)
 
     def directory(self, network: Network) -> FleetDirectory:
         """The fleet's directory, made or adopted. Blocks.
@@ -109,6 +108,14 @@ class FleetPlan:
             uplink=wanted.uplink,
             existing_bridge=wanted.existing_bridge,
         )
+
+
+def network_of(settings: Settings) -> Network:
+    """The network that the settings name.
+
+    :raises ConfigError: if its description cannot be used.
+    """
+    return load_network(settings.network.file or assets.root() / "network" / "network.toml")
 
 
 class LocalFleet:
@@ -252,7 +259,9 @@ async def local_fleet(
 
     try:
         left = directory.machine_records()
-        async with fleet_network(network, directory, problems, keep=stays) as made:
+        async with fleet_network(
+            network, directory, problems, server=settings.dhcp.server, keep=stays
+        ) as made:
             fleet = LocalFleet(plan, kind, made, directory, left=left, keep=keep)
             try:
                 yield fleet

@@ -85,6 +85,25 @@ class NetworkSettings:
             raise ValueError('existing_bridge: only with namespace = "", where the bridge is')
 
 
+class DhcpChoice(StrEnum):
+    """Who gives the machines their addresses. :mod:`taskgen.host.dhcp_choice` knows them."""
+
+    DNSMASQ = "dnsmasq"
+    ISC = "isc"  # the dhcpd of the Internet Systems Consortium
+
+
+@dataclass(frozen=True)
+class DhcpSettings:
+    """``[dhcp]``: who gives the machines their addresses.
+
+    :ivar server: ``dnsmasq``, or ``isc``: ISC's dhcpd, which ``provision.sh --isc`` installs.
+    """
+
+    __pydantic_config__ = STRICT
+
+    server: DhcpChoice = DhcpChoice.DNSMASQ
+
+
 @dataclass(frozen=True)
 class QemuSettings:
     """``[qemu]``: how machines are executed.
@@ -234,6 +253,7 @@ class Settings:
 
     fleet: FleetSettings = field(default_factory=FleetSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     qemu: QemuSettings = field(default_factory=QemuSettings)
     diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
     run: RunSettings = field(default_factory=RunSettings)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Literal
 
 from taskgen.config import STRICT, load
 from taskgen.errors import ConfigError
@@ -43,7 +44,7 @@ class Network:
     bridge_address: IPv4Address
     mac_prefix: str
     slots: int
-    lease_time_s: int
+    lease_time_s: int | Literal["infinite"]
     isolate: bool = True
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Network:
             raise ValueError(f"slots {self.slots}: {self.subnet} has room for 1 to {room}")
         if int(self.bridge_address) - int(self.subnet.network_address) in range(1, self.slots + 1):
             raise ValueError(f"bridge_address {self.bridge_address}: is the address of a slot")
-        if self.lease_time_s < 120:
+        if self.lease_time_s != "infinite" and self.lease_time_s < 120:
             raise ValueError(f"lease_time_s {self.lease_time_s}: DHCP servers want at least 120")
 
     def slot(self, number: int) -> Slot:

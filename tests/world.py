@@ -54,7 +54,8 @@ def own_world():
 
 def _processes():
     """Processes that live in our world, other than ourselves, and zombies of ours."""
-    world = os.readlink("/proc/self/ns/mnt")
+    # Not by the mount namespace: dhcpd has one of its own, made from ours.
+    world = os.stat("/run").st_dev
     found = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -63,7 +64,7 @@ def _processes():
             status = (entry / "stat").read_text().rpartition(")")[2].split()
             if status[0] == "Z" and int(status[1]) == os.getpid():
                 found.add(f"zombie {entry.name}")
-            elif os.readlink(entry / "ns/mnt") == world:
+            elif os.stat(entry / "root/run").st_dev == world:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
                 if b"multiprocessing.resource_tracker" not in b" ".join(words):
                     found.add(f"process {entry.name} {words[0].decode()}")

@@ -26,6 +26,9 @@ COMMANDS = {
     "This host": {
         "doctor": Lazy("taskgen.cli.doctor:doctor", "Check whether a fleet can run on this host."),
         "down": Lazy("taskgen.cli.down:down", "Remove what crashed fleets left behind."),
+        "network": Lazy(
+            "taskgen.cli.network:network", "Make what others need to know of the fleet's network."
+        ),
         "config": Lazy("taskgen.cli.config:config", "Show the settings."),
         "completion": Lazy("taskgen.cli.completion:completion", "Print a script for your shell."),
     },

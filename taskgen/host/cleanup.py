@@ -17,7 +17,7 @@ from pathlib import Path
 from taskgen.errors import ConfigError, HostError, NamespaceBusyError, PrivilegeError
 from taskgen.host import netns
 from taskgen.host.bridge import delete_bridges
-from taskgen.host.command_lines import end_all, is_dnsmasq, is_qemu
+from taskgen.host.command_lines import end_all, is_dhcpd, is_dnsmasq, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_locks import exclusive, lock_machines, remove_directory, take_lock
 from taskgen.host.link_notes import LinkNotes
@@ -138,9 +138,13 @@ def _use(path: Path) -> str:
     return ""
 
 
-def is_ours(argv: Sequence[str], uuids: Collection[str], config: Path) -> bool:
-    """Whether a command line is that of a QEMU with one of the UUIDs, or of the fleet's dnsmasq."""
-    return is_qemu(argv, uuids) or is_dnsmasq(argv, config)
+def is_ours(argv: Sequence[str], uuids: Collection[str], config: Path, fleet_id: str) -> bool:
+    """Whether a command line is a QEMU's with one of the UUIDs, or the fleet's DHCP server's.
+
+    :param config: dnsmasq is known by it.
+    :param fleet_id: dhcpd is known by it.
+    """
+    return is_qemu(argv, uuids) or is_dnsmasq(argv, config) or is_dhcpd(argv, fleet_id)
 
 
 def remove_fleet(directory: FleetDirectory) -> list[str]:
@@ -247,7 +251,7 @@ def _release(path: Path, record: FleetRecord) -> list[str]:
     uuids = {each.uuid for each in machine_records(record.machines_of(path))}
     config = path / "dnsmasq.conf"
     for _ in range(_LOOKS):
-        removed += end_all(lambda argv: is_ours(argv, uuids, config))
+        removed += end_all(lambda argv: is_ours(argv, uuids, config, record.id))
     return removed + _remove_network(record) + LinkNotes(path).undo()
 
 

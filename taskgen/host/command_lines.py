@@ -56,6 +56,15 @@ def is_dnsmasq(argv: Sequence[str], config: Path) -> bool:
     return bool(argv) and os.path.basename(argv[0]) == "dnsmasq" and f"--conf-file={config}" in argv
 
 
+def is_dhcpd(argv: Sequence[str], fleet_id: str) -> bool:
+    """Whether a command line is that of the fleet's dhcpd, or of what is about to become it."""
+    return (
+        bool(argv)
+        and os.path.basename(argv[0]) in ("dhcpd", "setpriv", "sh", "unshare")
+        and f"/var/lib/dhcp/dhcpd.leases.{fleet_id}" in argv
+    )
+
+
 def means_our_files(pid: int, argv: Sequence[str]) -> bool:
     """Whether the configuration file on a command line is the file that we mean by that path.
 

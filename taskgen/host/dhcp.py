@@ -1,25 +1,25 @@
-"""The DHCP server: dnsmasq, on the fleet's bridge and nowhere else, kept alive."""
+"""The fleet's DHCP server, whichever program it is: started, adopted, kept alive."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from taskgen.errors import HostError
-from taskgen.host.command_lines import is_dnsmasq
-from taskgen.host.dnsmasq import dnsmasq_command, dnsmasq_config, has_open, salvage
+from taskgen.host.dhcp_log import log_size, said_last
+from taskgen.host.dhcp_program import DhcpProgram
+from taskgen.host.foreign_files import open_to_read
 from taskgen.host.inotify import Change, Inotify
 from taskgen.host.leases import Lease, Leases
 from taskgen.host.netns import Namespace
+from taskgen.host.open_files import has_open, salvage
 from taskgen.host.process import Exit, Process, adopt, start
 from taskgen.host.waiting import finish
 from taskgen.problems import Problems
-from taskgen.slots import Network
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,15 @@ _STABLE_S = 60.0  # having run for so long, it may die again as if for the first
 
 
 class DhcpServer:
-    """A dnsmasq that is started again when it dies. Made by :func:`dhcp_server`.
+    """A DHCP server that is started again when it dies. Made by :func:`dhcp_server`.
 
+    :param leases: its lease file.
     :param bridge_index: gives the index of the bridge that there is now.
     """
 
     def __init__(
         self,
-        network: Network,
+        program: DhcpProgram,
         namespace: Namespace,
         inotify: Inotify,
         leases: Leases,
@@ -48,10 +49,10 @@ class DhcpServer:
         problems: Problems,
         bridge_index: Callable[[], int],
     ) -> None:
-        self.directory = leases.path.parent
-        self.log_file = self.directory / "dnsmasq.log"
+        self.program = program
         self.process: Process | None = None  #: ``None`` while it is down
-        self._network = network
+        self._starting: Process | None = None
+        self._said = 0  # so much of the log says nothing of its death
         self._namespace = namespace
         self._inotify = inotify
         self._leases = leases
@@ -62,50 +63,75 @@ class DhcpServer:
         leases.on_change(self._trim_log)
 
     @property
-    def _config_file(self) -> Path:
-        return self.directory / "dnsmasq.conf"
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.directory / "dnsmasq.pid"
-
-    def _config(self) -> str:
-        return dnsmasq_config(self._network, self.directory, self._bridge_index())
-
-    @property
     def is_current(self) -> bool:
         """Whether it was started for the network and the bridge that there are now."""
         with suppress(OSError):
-            return self._config_file.read_text(encoding="ascii") == self._config()
+            return self.program.config_file.read_text(encoding="ascii") == self._config()
         return False
+
+    @property
+    def has_its_file(self) -> bool:
+        """Whether it writes to the lease file that is there now."""
+        process = self._starting or self.process
+        return bool(process and has_open(process, self.program.lease_file))
+
+    def _config(self) -> str:
+        return self.program.config(self._bridge_index())
 
     async def start(self) -> Process:
         """Start it; it answers when this returns.
 
         :raises HostError: if it does not become ready, with what it said.
         """
+        program = self.program
         written = asyncio.Event()
         try:
-            self._config_file.write_text(self._config(), encoding="ascii")
+            command = program.command()
+            program.clear()
+            program.config_file.write_text(self._config(), encoding="ascii")
             self._leases.put_back()
-            self._pid_file.unlink(missing_ok=True)
+            self._said = log_size(program)
         except OSError as error:
-            raise HostError(f"dnsmasq cannot be started: {error}") from error
+            raise HostError(f"{program.name} cannot be started: {error}") from error
         # It writes the file once its socket is bound: from then on no request is lost.
-        with self._inotify.watch(self.directory, Change.CLOSE_WRITE, written.set):
+        with self._inotify.watch(program.pid_file.parent, Change.CLOSE_WRITE, written.set):
             process = await start(
-                "dnsmasq",
-                dnsmasq_command(self.directory),
-                namespace=self._namespace,
-                output=self.log_file,
+                program.name, command, namespace=self._namespace, output=program.log_file
             )
+            self._starting = process
             try:
-                await _ready(process, self._pid_file, written)
+                await self._ready(process, written)
             except BaseException:
                 await finish(process.stop())
                 raise
-        self.process = process
+            finally:
+                self._starting = None
+        self._serves(process)
         return process
+
+    def _serves(self, process: Process) -> None:
+        self.process = process
+        self._said = log_size(self.program)  # what it said before is no reason for its death
+
+    async def _ready(self, process: Process, written: asyncio.Event) -> None:
+        program, name = self.program, self.program.name
+        death = asyncio.ensure_future(process.wait())
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                while not _says(self.program.pid_file, process.pid):
+                    written.clear()
+                    change = asyncio.ensure_future(written.wait())
+                    try:
+                        await asyncio.wait([death, change], return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        change.cancel()
+                    if death.done():
+                        end = said_last(program, death.result(), since=self._said)
+                        raise HostError(f"{name} did not start: {end}")
+        except TimeoutError as error:
+            raise HostError(f"{name} was not ready within {_START_LIMIT_S:g} s") from error
+        finally:
+            death.cancel()
 
     async def adopt(self) -> Process | None:
         """Take over the one that a dead engine left; ``None``: there is none that still serves.
@@ -114,24 +140,35 @@ class DhcpServer:
         not the fleet's.
         """
         network = await self._namespace.run(os.stat, "/proc/thread-self/ns/net")
-        while process := await adopt(
-            "dnsmasq", lambda argv: is_dnsmasq(argv, self._config_file), output=self.log_file
-        ):
+        program = self.program
+        while process := await adopt(program.name, program.is_it, output=program.log_file):
             with suppress(OSError):
                 inside = os.path.samestat(os.stat(f"/proc/{process.pid}/ns/net"), network)
-                ready = _says(self._pid_file, process.pid)
+                ready = _says(program.pid_file, process.pid)
                 if inside and ready and self.is_current and has_open(process, self._leases.path):
-                    self.process = process
+                    self._serves(process)
                     return process
             if text := salvage(process, self._leases.path):
-                self._leases.learn(text)
-            log.info("dnsmasq (pid %d) was left, but serves nobody: it is ended", process.pid)
+                self._leases.learn(program.leases.read(text).leases)
+            log.info("%s (pid %d) was left, but serves nobody: it is ended", *_whom(process))
             await finish(process.stop())
         return None
 
+    async def succeed(self, other: DhcpProgram) -> None:
+        """Take the place of another program that an engine before us had: end it, know its leases.
+
+        :raises HostError: if it does not end.
+        """
+        while process := await adopt(other.name, other.is_it):
+            log.info("%s (pid %d) was left, but is not wanted now: it is ended", *_whom(process))
+            await finish(process.stop())
+        with suppress(OSError), open_to_read(other.lease_file) as file:
+            text = file.read().decode("ascii", errors="replace")
+            self._leases.learn(other.leases.read(text).leases)
+
     def restart(self, why: str) -> None:
         """Have it started again at once, by :meth:`keep_alive`."""
-        self._problems.report(PROBLEM, f"dnsmasq is started again: {why}")
+        self._problems.report(PROBLEM, f"{self.program.name} is started again: {why}")
         self._again.set()
 
     def on_answer(self, callback: Callable[[], object]) -> None:
@@ -184,19 +221,21 @@ class DhcpServer:
     def _trim_log(self, _: Lease) -> None:
         """Begin the log anew once it is long: each lease adds to it, and ``/run`` is memory."""
         with suppress(OSError):
-            if self.log_file.stat().st_size > _LOG_BYTES:
-                os.truncate(self.log_file, 0)  # it is only appended to
+            if log_size(self.program) > _LOG_BYTES:
+                os.truncate(self.program.log_file, 0)  # it is only appended to
+                self._said = 0
 
     def report_lost_keeper(self, keeper: asyncio.Task[None]) -> None:
         """Say so when the task of :meth:`keep_alive` ended by an error of its own."""
         if not keeper.cancelled() and (error := keeper.exception()):
-            log.critical("dnsmasq is no longer kept alive", exc_info=error)
-            self._problems.report(
-                PROBLEM, f"dnsmasq is no longer kept alive: {error!r}", hint="restart the daemon"
-            )
+            text = f"{self.program.name} is no longer kept alive"
+            log.critical(text, exc_info=error)
+            self._problems.report(PROBLEM, f"{text}: {error!r}", hint="restart the daemon")
 
     def _report(self, what: Exit | HostError) -> None:
-        text = str(what) if isinstance(what, HostError) else f"dnsmasq: {without_news(what)}"
+        text = str(what)
+        if isinstance(what, Exit):
+            text = f"{self.program.name}: {said_last(self.program, what, since=self._said)}"
         self._problems.report(
             PROBLEM,
             f"{text}; it is started again",
@@ -204,64 +243,47 @@ class DhcpServer:
         )
 
 
-def without_news(end: Exit) -> Exit:
-    """How it ended, without what it wrote of leases before: that says nothing of the reason."""
-    lines = end.output.splitlines()
-    kept = [line for line in lines if not line.startswith("dnsmasq-dhcp[")]
-    return replace(end, output="\n".join(kept))
-
-
-async def _ready(process: Process, pid_file: Path, written: asyncio.Event) -> None:
-    death = asyncio.ensure_future(process.wait())
-    try:
-        async with asyncio.timeout(_START_LIMIT_S):
-            while not _says(pid_file, process.pid):
-                written.clear()
-                change = asyncio.ensure_future(written.wait())
-                try:
-                    await asyncio.wait([death, change], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    change.cancel()
-                if death.done():
-                    raise HostError(f"dnsmasq did not start: {death.result()}")
-    except TimeoutError as error:
-        raise HostError(f"dnsmasq was not ready within {_START_LIMIT_S:g} s") from error
-    finally:
-        death.cancel()
+def _whom(process: Process) -> tuple[str, int]:
+    return process.name, process.pid
 
 
 def _says(pid_file: Path, pid: int) -> bool:
-    with suppress(FileNotFoundError):
-        return pid_file.read_text(encoding="ascii").strip() == str(pid)
+    with suppress(OSError), open_to_read(pid_file) as file:
+        return file.read().strip() == str(pid).encode()
     return False
 
 
 @asynccontextmanager
 async def dhcp_server(
-    network: Network,
+    program: DhcpProgram,
     namespace: Namespace,
     inotify: Inotify,
     leases: Leases,
     *,
     bridge_index: Callable[[], int],
     problems: Problems,
-    adopted: bool = False,
+    others: Collection[DhcpProgram] | None = None,
     keep: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[DhcpServer]:
     """A DHCP server for the network's slots while in the block; it answers on entry.
 
-    :param leases: its lease file, beside which its other files lie.
+    :param leases: those of the program's lease file.
     :param problems: told of each death of it.
-    :param adopted: a dead engine may have left one.
+    :param others: programs of which a dead engine may have left one, as it may have left one of
+        ours; ``None``: there was no engine before.
     :param keep: asked at the end: whether it is left running.
     :raises HostError: if it does not start.
     """
     server = DhcpServer(
-        network, namespace, inotify, leases, problems=problems, bridge_index=bridge_index
+        program, namespace, inotify, leases, problems=problems, bridge_index=bridge_index
     )
-    if not (adopted and await server.adopt()):
+    for other in others or ():
+        await server.succeed(other)
+    if others is None or not await server.adopt():
         await server.start()
-    keeper = asyncio.create_task(server.keep_alive(), name="dnsmasq keeper")
+    for other in others or ():  # its leases are in our file now
+        other.lease_file.unlink(missing_ok=True)
+    keeper = asyncio.create_task(server.keep_alive(), name=f"{program.name} keeper")
     keeper.add_done_callback(server.report_lost_keeper)
     try:
         yield server

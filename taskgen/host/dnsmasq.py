@@ -1,14 +1,55 @@
-"""dnsmasq itself: its configuration, its command line, and the lease file that it has open."""
+"""dnsmasq: its files, its configuration and its command line."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-from taskgen.host.process import Process
+from taskgen.host.command_lines import is_dnsmasq
+from taskgen.host.dnsmasq_leases import DnsmasqLeases
 from taskgen.slots import Network
+
+
+class Dnsmasq:
+    """dnsmasq as the DHCP server of one fleet; see :class:`~taskgen.host.dhcp_program.DhcpProgram`.
+
+    :param directory: the fleet's; its files lie there.
+    """
+
+    name = "dnsmasq"
+    overwrites = True
+
+    def __init__(self, network: Network, directory: Path) -> None:
+        self._network = network
+        self._directory = directory
+        self.leases = DnsmasqLeases()
+        self.lease_file = directory / "dnsmasq.leases"
+        self.config_file = directory / "dnsmasq.conf"
+        self.pid_file = directory / "dnsmasq.pid"
+        self.log_file = directory / "dnsmasq.log"
+
+    def make_directories(self) -> None:
+        """There are none but the fleet's."""
+
+    def clear(self) -> None:
+        """Its socket is bound when it writes the file again."""
+        self.pid_file.unlink(missing_ok=True)
+
+    def config(self, bridge_index: int) -> str:
+        """Its configuration; the bridge's index is only a remark."""
+        return dnsmasq_config(self._network, self._directory, bridge_index)
+
+    def command(self) -> list[str]:
+        """The command line; its path of the configuration is what a leftover is known by."""
+        return ["dnsmasq", "--keep-in-foreground", f"--conf-file={self.config_file}"]
+
+    def is_it(self, argv: Sequence[str]) -> bool:
+        """Whether a command line is that of this fleet's dnsmasq."""
+        return is_dnsmasq(argv, self.config_file)
+
+    def is_news(self, line: str) -> bool:
+        """What it says of leases is no reason for its death."""
+        return not line.startswith("dnsmasq-dhcp[")
 
 
 def dnsmasq_config(network: Network, directory: Path, bridge_index: int = 0) -> str:
@@ -40,32 +81,3 @@ def dnsmasq_config(network: Network, directory: Path, bridge_index: int = 0) -> 
         *(f"dhcp-host={slot.mac},{slot.address},{network.lease_time_s}" for slot in hosts),
     ]
     return "\n".join(lines) + "\n"
-
-
-def dnsmasq_command(directory: Path) -> list[str]:
-    """The command line; its path of the configuration is what a leftover is known by."""
-    return ["dnsmasq", "--keep-in-foreground", f"--conf-file={directory / 'dnsmasq.conf'}"]
-
-
-def has_open(process: Process, path: Path) -> bool:
-    """Whether the process has the file open that is at ``path`` now."""
-    with suppress(OSError):
-        wanted = path.stat()
-        return any(os.path.samestat(found, wanted) for _, found in _open_files(process))
-    return False
-
-
-def salvage(process: Process, path: Path) -> str:
-    """What is in the file that the process has open, and that was deleted from ``path``."""
-    for link, _ in _open_files(process):
-        with suppress(OSError):
-            if os.readlink(link) == f"{path} (deleted)":
-                return link.read_text(encoding="ascii", errors="replace")
-    return ""
-
-
-def _open_files(process: Process) -> Iterator[tuple[Path, os.stat_result]]:
-    with suppress(OSError):
-        for link in Path(f"/proc/{process.pid}/fd").iterdir():
-            with suppress(OSError):
-                yield link, link.stat()

@@ -21,6 +21,7 @@ from taskgen.host.arp import correct_neighbour, who_has
 from taskgen.host.bridge import Tap
 from taskgen.host.connect import connect, dial
 from taskgen.host.dhcp import DhcpServer, dhcp_server
+from taskgen.host.dhcp_choice import dhcp_programs
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.lan import Wiring, lan
@@ -30,6 +31,7 @@ from taskgen.host.name_keeper import kept_name
 from taskgen.host.netns import Namespace
 from taskgen.host.waiting import finish
 from taskgen.problems import Problems
+from taskgen.settings import DhcpChoice
 from taskgen.slots import Network, Slot
 
 log = logging.getLogger(__name__)
@@ -141,6 +143,7 @@ async def fleet_network(
     directory: FleetDirectory,
     problems: Problems | None = None,
     *,
+    server: DhcpChoice = DhcpChoice.DNSMASQ,
     keep: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[FleetNetwork]:
     """The fleet's network while in the block. The namespace is the one that its record names.
@@ -148,18 +151,22 @@ async def fleet_network(
     Where the directory was adopted, so is the network.
 
     :param problems: told of what goes wrong later, as long as it is so.
+    :param server: who gives the machines their addresses; leases of another one stay good.
     :param keep: asked when the block is left: whether all stays, for the next daemon to adopt.
     :raises PrivilegeError: if we are not root.
     :raises NamespaceBusyError: if the namespace, or in the host's own the bridge, is another's.
     :raises SubnetInUseError: if the host uses the subnet, only in the host's own namespace; if the
         LAN that it is to be on is not the fleet's own.
-    :raises MissingToolError: if the host lacks dnsmasq.
+    :raises MissingToolError: if the host lacks the DHCP server.
     :raises HostError: if anything else cannot be made.
     """
     if os.geteuid() != 0:
         raise PrivilegeError("a fleet's network needs root", hint="sudo taskgen …")
     problems = problems or Problems()
     mark = directory.record.mark
+    programs = dhcp_programs(network, directory.path, directory.record.id)
+    program = programs.pop(server)
+    program.make_directories()
     with Inotify() as inotify:
         async with (
             _namespace(directory, keep) as namespace,
@@ -168,15 +175,15 @@ async def fleet_network(
             fleet_links(
                 network, namespace, mark=mark, wiring=wiring, problems=problems, keep=keep
             ) as links,
-            watch_leases(directory.path / "dnsmasq.leases", inotify) as leases,
+            watch_leases(program.lease_file, inotify, program.leases) as leases,
             dhcp_server(
-                network,
+                program,
                 namespace,
                 inotify,
                 leases,
                 bridge_index=lambda: links.bridge_index,
                 problems=problems,
-                adopted=directory.adopted,
+                others=programs.values() if directory.adopted else None,
                 keep=keep,
             ) as dhcp,
         ):
@@ -194,16 +201,22 @@ def _tie(
     def on_remade() -> None:
         dhcp.restart(f"the bridge {network.bridge} was made again")
 
-    def on_lost() -> None:
+    def write_again(why: str) -> None:
         problems.report(
             LEASES_PROBLEM,
-            f"{leases.path} was deleted or replaced; it is written again",
+            f"{leases.path} {why}; it is written again",
             hint="leave it to the daemon",
         )
-        dhcp.restart("its lease file was deleted or replaced")
+        dhcp.restart(f"its lease file {why}")
+
+    def on_lost() -> None:
+        if not dhcp.has_its_file:  # a server may replace it itself
+            write_again("was deleted or replaced")
 
     links.on_remade(on_remade)
     leases.on_lost(on_lost)
+    if not dhcp.program.overwrites:
+        leases.on_rubbish(lambda what: write_again(f"has what is no lease ({what})"))
     dhcp.on_answer(lambda: problems.clear(LEASES_PROBLEM))
     if not dhcp.is_current:  # made again while the server was being started
         on_remade()

@@ -1,25 +1,27 @@
-"""DHCP leases: dnsmasq's lease file, read when the kernel says that it changed."""
+"""DHCP leases: the server's lease file, read when the kernel says that it changed.
+
+What such a file looks like is told by a :class:`LeaseFormat`, one for each server.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Protocol
 
 from taskgen.errors import BootError, HostError
+from taskgen.host.foreign_files import open_to_append, open_to_read
 from taskgen.host.inotify import Change, Inotify
 
-#: dnsmasq writes a long file in several pieces over what it was, so what is read between two of
+#: A server writes in several pieces, dnsmasq over what there was, so what is read between two of
 #: them may join the start of one line with the end of another. So it is read once it was quiet for:
 _QUIET_S = 0.002
-
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +39,45 @@ class Lease:
         """Whether it holds at ``now``, in seconds since the epoch."""
         return self.expires is None or self.expires > now
 
-    def line(self) -> str:
-        """It as dnsmasq's file has it, without what only the guest had said of itself."""
-        return f"{self.expires or 0} {self.mac} {self.address} * *\n"
 
+@dataclass(frozen=True)
+class Said:
+    """What a lease file says.
 
-def parse_dnsmasq(text: str) -> dict[str, Lease]:
-    """The leases of a dnsmasq lease file, by MAC, expired ones too.
-
-    dnsmasq rewrites the file in place, so a reader may see the rest of what it was: a line is taken
-    only when whole, and where a MAC comes twice the first counts.
+    :ivar leases: by MAC, expired ones too.
+    :ivar rubbish: something in it that is no lease, for people; empty: all is as it should be.
+    :ivar torn: whether it ends in the middle of a lease, which may still be on its way.
     """
-    leases: dict[str, Lease] = {}
-    for line in text.splitlines(keepends=True):
-        fields = line.split()
-        if not line.endswith("\n") or len(fields) != 5:
-            continue
-        expires, mac, address = fields[0], fields[1].lower(), fields[2]
-        if not (expires.isascii() and expires.isdigit()) or not _MAC.fullmatch(mac):
-            continue
-        try:
-            lease = Lease(mac, IPv4Address(address), int(expires) or None)
-        except AddressValueError:
-            continue
-        leases.setdefault(mac, lease)
-    return leases
+
+    leases: Mapping[str, Lease] = field(default_factory=dict)
+    rubbish: str = ""
+    torn: bool = False
+
+
+class LeaseFormat(Protocol):
+    """How a DHCP server notes its leases."""
+
+    def read(self, text: str) -> Said:
+        """What a file's text says. Any text will do."""
+        ...
+
+    def write(self, leases: Collection[Lease]) -> str:
+        """A file that says just this, for the server to read when it starts."""
+        ...
 
 
 class Leases:
     """The leases of a fleet, kept current. Made by :func:`watch_leases`."""
 
-    def __init__(self, path: Path, parse: Callable[[str], Mapping[str, Lease]]) -> None:
+    def __init__(self, path: Path, form: LeaseFormat) -> None:
         self.path = path
-        self._parse = parse
+        self._form = form
         self._known: dict[str, Lease] = {}
         self._forgotten: dict[str, Lease] = {}
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self._callbacks: list[Callable[[Lease], object]] = []
         self._on_lost: list[Callable[[], object]] = []
+        self._on_rubbish: list[Callable[[str], object]] = []
         self._written: Callable[[], object] = lambda: None
 
     def current(self, mac: str) -> Lease | None:
@@ -93,8 +96,12 @@ class Leases:
         return {mac: lease for mac, lease in self._known.items() if lease.valid(now)}
 
     def forget(self, mac: str) -> None:
-        """What the machine has now does not count for :meth:`wait`: it is about to boot anew."""
-        if lease := self._known.get(mac):
+        """What the machine has now does not count for :meth:`wait`: it is about to boot anew.
+
+        A lease without end does: it never changes, so nobody could tell that it was given again.
+        """
+        lease = self._known.get(mac)
+        if lease and lease.expires is not None:
             self._forgotten[mac] = lease
 
     def on_change(self, callback: Callable[[Lease], object]) -> None:
@@ -131,6 +138,10 @@ class Leases:
         """
         self._on_lost.append(callback)
 
+    def on_rubbish(self, callback: Callable[[str], object]) -> None:
+        """Call ``callback`` with what the file has that is no lease; it must not block."""
+        self._on_rubbish.append(callback)
+
     def put_back(self) -> None:
         """Have the file say what is known, for a server that is about to start.
 
@@ -138,29 +149,33 @@ class Leases:
 
         :raises OSError: if it cannot be written.
         """
-        now = time.time()
-        lines = {lease.mac: lease.line() for lease in self._known.values() if lease.valid(now)}
+        valid = self.all()
         text = self._read()
         if text is not None:
-            said = self._parse(text)
-            if len(said) == len(text.splitlines()) and said == self.all():
+            said = self._form.read(text)
+            if not (said.rubbish or said.torn) and said.leases == valid:
                 return
         # In place: whoever watches the file goes on watching it.
-        self.path.write_text("".join(lines.values()), encoding="ascii")
+        with os.fdopen(open_to_append(self.path), "w", encoding="ascii") as file:
+            file.truncate(0)
+            file.write(self._form.write(valid.values()))
         self._written()
 
     def refresh(self) -> None:
         """Read the file again, and tell who waits."""
         if (text := self._read()) is not None:
-            self.learn(text)
+            said = self._form.read(text)
+            self.learn(said.leases)
+            if said.rubbish:
+                for callback in self._on_rubbish:
+                    callback(said.rubbish)
 
-    def learn(self, text: str) -> None:
-        """Take the leases of a file's text, and tell who waits. What is no lease is passed over."""
-        new = dict(self._parse(text))
-        changed = [lease for mac, lease in new.items() if self._known.get(mac) != lease]
+    def learn(self, leases: Mapping[str, Lease]) -> None:
+        """Take these leases, and tell who waits."""
+        changed = [lease for mac, lease in leases.items() if self._known.get(mac) != lease]
         # A lease that is absent now may only not have been written again yet. It stays until it
         # expires: an address of a slot goes to no other machine.
-        self._known |= new
+        self._known |= leases
         for lease in changed:
             for waiter in self._waiters.get(lease.mac, ()):
                 waiter.set()
@@ -178,23 +193,20 @@ class Leases:
 
     def _read(self) -> str | None:
         try:
-            return self.path.read_text(encoding="ascii", errors="replace")
+            with open_to_read(self.path) as file:
+                return file.read().decode("ascii", errors="replace")
         except OSError:
             return None
 
 
 @asynccontextmanager
-async def watch_leases(
-    path: Path,
-    inotify: Inotify,
-    parse: Callable[[str], Mapping[str, Lease]] = parse_dnsmasq,
-) -> AsyncIterator[Leases]:
+async def watch_leases(path: Path, inotify: Inotify, form: LeaseFormat) -> AsyncIterator[Leases]:
     """Keep the leases of ``path`` current while in the block.
 
     The file need not exist yet, and may be deleted and come back; its directory must stay.
     """
     loop = asyncio.get_running_loop()
-    leases = Leases(path, parse)
+    leases = Leases(path, form)
     pending: asyncio.TimerHandle | None = None
     watched: os.stat_result | None = None
 
@@ -226,7 +238,7 @@ async def watch_leases(
 
     names = Change.CREATE | Change.DELETE | Change.MOVED_FROM | Change.MOVED_TO
     leases.on_written(watch)
-    os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o644))
+    os.close(open_to_append(path))
     try:
         with ExitStack() as file, inotify.watch(path.parent, names, on_names):
             watch()
@@ -238,6 +250,6 @@ async def watch_leases(
 
 def _identity(path: Path) -> os.stat_result | None:
     try:
-        return path.stat()
+        return path.lstat()
     except FileNotFoundError:
         return None

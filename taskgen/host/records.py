@@ -8,6 +8,7 @@
         fleet.json                 FleetRecord, written before anything else is made
         links.json                 what was done to links of the host's; see taskgen.host.link_notes
         dnsmasq.*
+        dhcpd/               0755  instead of them, where dhcp.server = "isc"
         machines/            0711
           taskgen-1.json           MachineRecord, written before the process is started
           taskgen-1.boot           what its guest was sent; see taskgen.boot_notes

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import environment, started, taskgen
+from programs import needed
 
 TASKS = """
 from taskgen.task import Task
@@ -185,6 +186,22 @@ def test_doctor_says_what_is_missing():
     assert done.status == 1
     assert "apt-get install qemu-system-x86" in done.out
     assert "apt-get install dnsmasq-base" in done.out
+
+
+def test_the_other_dhcp_server_is_needed_only_where_it_is_wanted(tmp_path):
+    needed("dhcpd")
+    config = tmp_path / "isc.toml"
+    config.write_text('[dhcp]\nserver = "isc"\n')
+    with hidden("dnsmasq"):
+        assert taskgen("doctor", "--config", config).status == 0
+    with hidden("dhcpd"):
+        assert taskgen("doctor").status == 0
+        done = taskgen("doctor", "--config", config)
+        assert done.status == 1
+        assert "./provision.sh --isc" in done.out
+        done = taskgen("run", "example.Hey", "--config", config)
+        assert done.status == 2
+        assert "no program 'dhcpd' on this host" in done.err
 
 
 def test_doctor_is_content_with_this_host():

@@ -6,7 +6,11 @@ import re
 import signal
 from collections import Counter
 
+import pytest
 from command import on_terminal, started, taskgen
+from programs import needed
+
+from taskgen.settings import DhcpChoice
 
 #: Enough variants that there is always something left to do.
 MANY = ("example.Hey", "--set", "hey.priority=1..100", "--print")
@@ -99,10 +103,16 @@ def test_termination_stops_now_and_cleans_up():
     assert "stopping now, and cleaning up" in end.err
 
 
-def test_two_fleets_on_one_host_do_not_meet(tmp_path):
+@pytest.mark.parametrize("server", DhcpChoice)
+def test_two_fleets_on_one_host_do_not_meet(tmp_path, server):
+    if server is DhcpChoice.ISC:
+        needed("dhcpd")
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
     words = ("example.Hey", "--machines", "1", "--print", "--events")
-    with started("run", *words, str(first)) as one, started("run", *words, str(second)) as two:
+    with (
+        started("run", *words, str(first), TASKGEN_DHCP__SERVER=server) as one,
+        started("run", *words, str(second), TASKGEN_DHCP__SERVER=server) as two,
+    ):
         one.wait_for("START")
         two.wait_for("START")
         assert (one.end().status, two.end().status) == (0, 0)

@@ -18,10 +18,11 @@ from taskgen.host.link_keeper import fleet_links
 from taskgen.host.netns import Namespace
 from taskgen.host.records import Kind, run_root, state_root
 from taskgen.profiles import load_profile
+from taskgen.settings import DhcpChoice
 from taskgen.slots import load_network
 
 
-async def main(stage, name, kind, namespace, *wiring):
+async def main(stage, name, kind, namespace, server, *wiring):
     network = load_network(assets.root() / "network" / "network.toml")
     if stage == "empty directory":
         (run_root() / name).mkdir(parents=True)
@@ -59,7 +60,9 @@ async def main(stage, name, kind, namespace, *wiring):
         elif stage == "newborn bridge":
             await asyncio.to_thread(bear_bridge, mark)
         elif stage in ("network", "machines", "booted"):
-            net = await stack.enter_async_context(fleet_network(network, directory))
+            net = await stack.enter_async_context(
+                fleet_network(network, directory, server=DhcpChoice(server))
+            )
             for number in {"network": (), "machines": (1, 2), "booted": (1,)}[stage]:
                 await stack.enter_async_context(
                     machine(load_profile("linux-x86_64"), directory, net, number)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
@@ -12,6 +13,7 @@ from taskgen.host.inotify import Inotify
 from taskgen.host.qemu import launch
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.records import Kind, embedded_name
+from taskgen.settings import DhcpChoice
 
 _VNET_HEADER = bytes(10)  # linux/virtio_net.h: no offloads
 
@@ -30,11 +32,11 @@ async def fleet_directory(namespace=None, kind=Kind.EMBEDDED, **wiring):
 
 
 @asynccontextmanager
-async def fleet(network, namespace=None, problems=None, **wiring):
+async def fleet(network, namespace=None, problems=None, server=DhcpChoice.DNSMASQ, **wiring):
     """A fleet's directory and network."""
     async with (
         fleet_directory(namespace, **wiring) as directory,
-        fleet_network(network, directory, problems) as net,
+        fleet_network(network, directory, problems, server=server) as net,
     ):
         yield directory, net
 
@@ -105,6 +107,12 @@ async def read_frame(tap, wanted, timeout_s=60):
         loop.remove_reader(tap.fd)
 
 
+def status(pid):
+    """What ``/proc`` says of a process, by key."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
 def write_frame(tap, frame):
     """Send a frame, as a guest would."""
     os.write(tap.fd, _VNET_HEADER + frame)
@@ -122,6 +130,18 @@ def _is_answer(kind, xid):
         )
 
     return check
+
+
+async def dhcp_request(tap, mac, address, *, xid, timeout_s=60):
+    """Ask for an address as a guest that has had it before; the answer's kind, or ``None``."""
+    options = b"\x32\x04" + socket.inet_aton(address)
+    checks = {kind: _is_answer(kind, xid) for kind in (Dhcp.ACK, Dhcp.NAK)}
+    for again_s in [min(timeout_s, 1.0)] * max(1, int(timeout_s)):
+        write_frame(tap, dhcp_frame(mac, Dhcp.REQUEST, xid=xid, options=options))
+        answer = await read_frame(tap, lambda f: any(c(f) for c in checks.values()), again_s)
+        if answer is not None:
+            return next(kind for kind, check in checks.items() if check(answer))
+    return None
 
 
 async def dhcp_exchange(tap, mac, *, xid=0xE4C14788, options=b"", timeout_s=60):

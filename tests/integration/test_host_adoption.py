@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 from crashes import HERE, crash, engine
 from host_tools import available
+from programs import needed
 from pyroute2 import IPRoute
 from pyroute2 import netns as pyroute2_netns
 
@@ -19,12 +20,13 @@ from taskgen.errors import NamespaceBusyError
 from taskgen.host import netns
 from taskgen.host.adoption import daemon_fleet
 from taskgen.host.cleanup import down, leftovers
-from taskgen.host.command_lines import end_all, is_qemu
+from taskgen.host.command_lines import argv_of, end_all, is_qemu
 from taskgen.host.fleet_network import fleet_network
 from taskgen.host.output import output_of
 from taskgen.host.process import adopt
 from taskgen.host.records import Kind, machine_records, run_root, state_root
 from taskgen.problems import Problems
+from taskgen.settings import DhcpChoice
 
 NAME = "daemon"
 DAEMON = {"name": NAME, "kind": Kind.DAEMON, "namespace": NAME}
@@ -44,13 +46,13 @@ def claim(network, machines):
 
 
 @asynccontextmanager
-async def next_daemon(network, machines, *, keep=lambda: False):
+async def next_daemon(network, machines, *, server=DhcpChoice.DNSMASQ, keep=lambda: False):
     """The fleet, its network and its machines, as a daemon finds them; ended unless kept."""
     directory = claim(network, machines)
     problems = Problems()
     qemus = []
     try:
-        async with fleet_network(network, directory, problems, keep=keep) as net:
+        async with fleet_network(network, directory, problems, server=server, keep=keep) as net:
             for record in directory.machine_records():
                 qemu = await adopt(
                     record.name,
@@ -95,8 +97,9 @@ def delete_bridge():
         ipr.link("del", index=bridge_index())
 
 
-def dnsmasq_pid():
-    return int((run_root() / NAME / "dnsmasq.pid").read_text())
+def server_pid():
+    [file] = (run_root() / NAME).glob("**/*.pid")
+    return int(file.read_text())
 
 
 def kill(pid):
@@ -105,13 +108,15 @@ def kill(pid):
     os.close(descriptor)
 
 
-def test_machine_bridge_server_and_lease_are_taken_over_as_they_are(network, machines, profile):
-    crash("booted", **DAEMON)
-    slot, server, bridge = network.slot(1), dnsmasq_pid(), inside(bridge_index)
+def test_machine_bridge_server_and_lease_are_taken_over_as_they_are(
+    network, machines, profile, server
+):
+    crash("booted", **DAEMON, server=server)
+    slot, pid, bridge = network.slot(1), server_pid(), inside(bridge_index)
 
     async def main():
         began = time.monotonic()
-        async with next_daemon(network, machines) as (directory, net, [qemu]):
+        async with next_daemon(network, machines, server=server) as (directory, net, [qemu]):
             assert directory.adopted
             assert directory.record.pid == os.getpid()
             assert await net.adopt_tap(slot, qemu.pid)
@@ -119,7 +124,7 @@ def test_machine_bridge_server_and_lease_are_taken_over_as_they_are(network, mac
             assert lease.address == slot.address
             assert await available(net, lease.address, LIMIT_S)
             assert time.monotonic() - began < 2
-            assert net.dhcp.process.pid == server
+            assert net.dhcp.process.pid == pid
             assert net.dhcp.process.adopted
             assert await net.namespace.run(bridge_index) == bridge
             net.let_tap_go(slot)
@@ -131,11 +136,15 @@ def test_machine_bridge_server_and_lease_are_taken_over_as_they_are(network, mac
     asyncio.run(main())
 
 
-def test_what_is_kept_is_there_for_the_next_and_the_next(network, machines):
+def test_what_is_kept_is_there_for_the_next_and_the_next(network, machines, server):
     seen = set()
 
     async def life(keep):
-        async with next_daemon(network, machines, keep=lambda: keep) as (directory, net, _):
+        async with next_daemon(network, machines, server=server, keep=lambda: keep) as (
+            directory,
+            net,
+            _,
+        ):
             inode = await net.namespace.run(os.stat, "/proc/thread-self/ns/net")
             index = await net.namespace.run(bridge_index)
             seen.add((inode.st_ino, index, net.dhcp.process.pid, directory.record.id))
@@ -149,7 +158,7 @@ def test_what_is_kept_is_there_for_the_next_and_the_next(network, machines):
 
 
 def break_server():
-    kill(dnsmasq_pid())
+    kill(server_pid())
 
 
 def break_bridge():
@@ -157,19 +166,21 @@ def break_bridge():
 
 
 def break_lease_file():
-    (run_root() / NAME / "dnsmasq.leases").unlink()
+    for file in (run_root() / NAME).glob("**/*.leases*"):
+        if file.suffix != ".pid":
+            file.unlink()
 
 
 @pytest.mark.parametrize("harm", [break_server, break_bridge, break_lease_file])
-def test_what_broke_while_no_daemon_looked_is_mended(network, machines, profile, harm):
-    crash("booted", **DAEMON)
-    slot, server = network.slot(1), dnsmasq_pid()
+def test_what_broke_while_no_daemon_looked_is_mended(network, machines, profile, harm, server):
+    crash("booted", **DAEMON, server=server)
+    slot, pid = network.slot(1), server_pid()
     harm()
 
     async def main():
-        async with next_daemon(network, machines) as (_, net, [qemu]):
+        async with next_daemon(network, machines, server=server) as (_, net, [qemu]):
             assert await net.adopt_tap(slot, qemu.pid)
-            assert net.dhcp.process.pid != server
+            assert net.dhcp.process.pid != pid
             lease = await net.wait_lease(slot, 0.01)
             assert await available(net, lease.address, LIMIT_S)
             net.let_tap_go(slot)
@@ -177,8 +188,28 @@ def test_what_broke_while_no_daemon_looked_is_mended(network, machines, profile,
     asyncio.run(main())
 
 
-def test_an_adopted_server_that_is_killed_is_started_again(network, machines):
-    crash("network", **DAEMON)
+def test_with_the_other_server_machines_and_leases_go_on(network, machines, profile, server):
+    needed("dhcpd")
+    [after] = set(DhcpChoice) - {server}
+    crash("booted", **DAEMON, server=server)
+    slot, pid = network.slot(1), server_pid()
+
+    async def main():
+        async with next_daemon(network, machines, server=after) as (_, net, [qemu]):
+            assert argv_of(pid) == ()
+            assert await net.adopt_tap(slot, qemu.pid)
+            lease = await net.wait_lease(slot, 0.01)
+            assert await available(net, lease.address, LIMIT_S)
+            assert net.dhcp.program.leases.read(net.leases.path.read_text()).leases == {
+                slot.mac: lease
+            }
+            net.let_tap_go(slot)
+
+    asyncio.run(main())
+
+
+def test_an_adopted_server_that_is_killed_is_started_again(network, machines, server):
+    crash("network", **DAEMON, server=server)
 
     async def main():
         problems = Problems()
@@ -186,13 +217,13 @@ def test_an_adopted_server_that_is_killed_is_started_again(network, machines):
         problems.on_change(lambda key, problem: told.put_nowait((key, problem)))
         directory = claim(network, machines)
         try:
-            async with fleet_network(network, directory, problems) as net:
+            async with fleet_network(network, directory, problems, server=server) as net:
                 assert net.dhcp.process.adopted
                 kill(net.dhcp.process.pid)
                 async with asyncio.timeout(LIMIT_S):
                     key, problem = await told.get()
                     assert key == "dhcp"
-                    assert "dnsmasq: ended with an unknown status" in problem.text
+                    assert f"{net.dhcp.program.name}: ended with an unknown status" in problem.text
                     assert await told.get() == ("dhcp", None)
                 assert not net.dhcp.process.adopted
         finally:
@@ -264,8 +295,8 @@ def down_but_for_the_state(machines):
     kept.rename(machines)
 
 
-def test_without_its_directory_in_run_a_fleet_is_still_known_and_removed(network, machines):
-    crash("machines", **DAEMON)
+def test_without_its_directory_in_run_a_fleet_is_still_known_and_removed(network, machines, server):
+    crash("machines", **DAEMON, server=server)
     shutil.rmtree(run_root())
     directory = claim(network, machines)
     assert not directory.adopted

@@ -54,14 +54,14 @@ def test_a_live_fleet_is_left_alone():
     down()
 
 
-def test_a_dead_daemons_fleet_is_not_swept():
-    crash("network", name="daemon", kind=Kind.DAEMON, namespace="daemon")
-    crash("network", name="embedded", namespace="embedded")
+def test_a_dead_daemons_fleet_is_not_swept(server):
+    crash("network", name="daemon", kind=Kind.DAEMON, namespace="daemon", server=server)
+    crash("network", name="embedded", namespace="embedded", server=server)
     report = sweep()
     assert report.left == report.failed == []
     assert netns.exists("daemon")
     assert not netns.exists("embedded")
-    assert any("dnsmasq" in line for line in down().removed)
+    assert any("(dnsmasq)" in line or "(dhcpd)" in line for line in down().removed)
 
 
 def test_what_others_made_stays():

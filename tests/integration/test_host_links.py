@@ -12,6 +12,7 @@ from pyroute2 import netns as pyroute2_netns
 
 from taskgen.host import netns
 from taskgen.problems import Problems
+from taskgen.settings import DhcpChoice
 
 LIMIT_S = 60
 
@@ -47,9 +48,9 @@ class Witness:
 
 
 @asynccontextmanager
-async def watched(network, namespace=None):
+async def watched(network, namespace=None, server=DhcpChoice.DNSMASQ):
     witness = Witness()
-    async with fleet(network, namespace, witness.problems) as (directory, net):
+    async with fleet(network, namespace, witness.problems, server) as (directory, net):
         yield directory, net, witness
 
 
@@ -85,15 +86,15 @@ async def asks(net, slot, tap):
 
 
 @pytest.mark.parametrize("namespace", [None, ""])
-def test_a_deleted_bridge_is_made_again_with_its_taps(network, namespace):
+def test_a_deleted_bridge_is_made_again_with_its_taps(network, namespace, server):
     async def main():
-        async with watched(network, namespace) as (_, net, witness):
+        async with watched(network, namespace, server) as (_, net, witness):
             slots = [network.slot(1), network.slot(2)]
             gone = []
             net.on_tap_gone(gone.append)
             with await net.open_tap(slots[0]) as one, await net.open_tap(slots[1]) as two:
                 assert await asks(net, slots[0], one)
-                server = net.dhcp.process
+                before = net.dhcp.process.pid
                 await net.namespace.run(delete, "br0")
                 await witness.over("bridge", "dhcp")
                 assert "the bridge br0 was deleted" in witness.said("bridge")[0]
@@ -102,7 +103,7 @@ def test_a_deleted_bridge_is_made_again_with_its_taps(network, namespace):
                 for slot in slots:
                     port = await net.namespace.run(look, slot.tap)
                     assert port.get_attr("IFLA_MASTER") == bridge["index"]
-                assert net.dhcp.process.pid != server.pid
+                assert net.dhcp.process.pid != before
                 assert await asks(net, slots[0], one)
                 assert await asks(net, slots[1], two)
                 assert gone == []
@@ -200,9 +201,9 @@ def test_who_sits_in_the_bridges_place_is_reported_and_outwaited(network):
     asyncio.run(main())
 
 
-def test_a_lost_lease_file_comes_back_with_what_was_in_it(network):
+def test_a_lost_lease_file_comes_back_with_what_was_in_it(network, server):
     async def main():
-        async with watched(network) as (_, net, witness):
+        async with watched(network, server=server) as (_, net, witness):
             slot, path = network.slot(1), net.leases.path
             with await net.open_tap(slot) as tap:
                 assert await asks(net, slot, tap)
@@ -217,12 +218,13 @@ def test_a_lost_lease_file_comes_back_with_what_was_in_it(network):
                     start=2,
                 ):
                     witness.seen.clear()
-                    server = net.dhcp.process
+                    before = net.dhcp.process.pid
                     lose()
                     await witness.over("leases", "dhcp")
-                    assert net.dhcp.process.pid != server.pid
+                    assert net.dhcp.process.pid != before
                     assert net.leases.current(slot.mac) == lease
-                    assert f" {slot.mac} {slot.address} " in path.read_text()
+                    said = net.dhcp.program.leases.read(path.read_text()).leases
+                    assert said[slot.mac] == lease
                     # The server writes to the file that we read.
                     other = network.slot(number)
                     with await net.open_tap(other) as second:
@@ -238,9 +240,9 @@ def replace_file(path, text):
     new.replace(path)
 
 
-def test_garbage_in_the_lease_file_changes_nothing(network):
+def test_garbage_in_the_lease_file_changes_nothing(network, server):
     async def main():
-        async with watched(network) as (_, net, witness):
+        async with watched(network, server=server) as (_, net, witness):
             slot, path = network.slot(1), net.leases.path
             with await net.open_tap(slot) as tap:
                 assert await asks(net, slot, tap)
@@ -268,12 +270,12 @@ def missing(path):
         away.rename(path)
 
 
-def test_a_server_that_cannot_start_stays_reported_until_it_can(network):
+def test_a_server_that_cannot_start_stays_reported_until_it_can(network, server):
     async def main():
-        async with watched(network) as (directory, net, witness):
+        async with watched(network, server=server) as (directory, net, witness):
             with missing(directory.path):
                 os.kill(net.dhcp.process.pid, signal.SIGKILL)
-                await witness.reported("dhcp", "dnsmasq cannot be started")
+                await witness.reported("dhcp", f"{net.dhcp.program.name} cannot be started")
                 assert "dhcp" in [problem.key for problem in witness.problems.current]
             await witness.over("dhcp")
 
@@ -297,10 +299,10 @@ def test_a_namespace_that_loses_its_name_gets_it_again(network):
     asyncio.run(main())
 
 
-def test_the_servers_log_does_not_grow_for_ever(network):
+def test_the_servers_log_does_not_grow_for_ever(network, server):
     async def main():
-        async with watched(network) as (_, net, _):
-            slot, log = network.slot(1), net.dhcp.log_file
+        async with watched(network, server=server) as (_, net, _):
+            slot, log = network.slot(1), net.dhcp.program.log_file
             with log.open("ab") as file:
                 file.write(bytes(2 << 20))
             with await net.open_tap(slot) as tap:

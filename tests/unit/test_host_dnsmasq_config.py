@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from taskgen import assets
-from taskgen.host.dhcp import dnsmasq_command, dnsmasq_config
+from taskgen.host.dnsmasq import Dnsmasq, dnsmasq_config
 from taskgen.slots import load_network
 
+NETWORK = load_network(assets.root() / "network/network.toml")
 DIRECTORY = Path("/run/taskgen/one")
 
 
 def config():
-    return dnsmasq_config(load_network(assets.root() / "network/network.toml"), DIRECTORY)
+    return dnsmasq_config(NETWORK, DIRECTORY)
 
 
 def test_every_slot_has_its_address_and_nobody_else_gets_one():
@@ -34,5 +35,9 @@ def test_the_mac_is_the_only_key_and_nothing_delays_a_lease():
     assert {"dhcp-ignore-clid", "no-ping", "dhcp-authoritative"} <= set(config().splitlines())
 
 
+def test_strangers_are_ignored():
+    assert "dhcp-ignore=tag:!known" in config().splitlines()
+
+
 def test_the_command_is_known_again_by_its_file():
-    assert f"--conf-file={DIRECTORY}/dnsmasq.conf" in dnsmasq_command(DIRECTORY)
+    assert f"--conf-file={DIRECTORY}/dnsmasq.conf" in Dnsmasq(NETWORK, DIRECTORY).command()

@@ -1,4 +1,4 @@
-"""dnsmasq's lease file: whole, torn, odd; and waiting for what it says."""
+"""dnsmasq's lease file: whole, torn, odd; and waiting for what a lease file says."""
 
 import asyncio
 import time
@@ -9,11 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgen.errors import BootError
+from taskgen.host.dnsmasq_leases import DnsmasqLeases
 from taskgen.host.inotify import Inotify
-from taskgen.host.leases import Lease, parse_dnsmasq, watch_leases
+from taskgen.host.leases import Lease, watch_leases
 
 MAC = "0a:06:00:00:00:01"
 MAC2 = "0a:06:00:00:00:02"
+
+
+def parse(text):
+    return DnsmasqLeases().read(text).leases
 
 
 def line(mac=MAC, address="10.200.45.1", expires=1795408401, name="*", client="*"):
@@ -22,20 +27,20 @@ def line(mac=MAC, address="10.200.45.1", expires=1795408401, name="*", client="*
 
 def test_whole_file():
     text = line() + line(MAC2, "10.200.45.2", name="guest", client="01:0a:06:00:00:00:02")
-    assert parse_dnsmasq(text) == {
+    assert parse(text) == {
         MAC: Lease(MAC, IPv4Address("10.200.45.1"), 1795408401),
         MAC2: Lease(MAC2, IPv4Address("10.200.45.2"), 1795408401),
     }
 
 
 def test_endless_lease():
-    lease = parse_dnsmasq(line(expires=0))[MAC]
+    lease = parse(line(expires=0))[MAC]
     assert lease.expires is None
     assert lease.valid(1e12)
 
 
 def test_expiry_is_strict():
-    lease = parse_dnsmasq(line(expires=100))[MAC]
+    lease = parse(line(expires=100))[MAC]
     assert lease.valid(99.9)
     assert not lease.valid(100)
 
@@ -60,33 +65,39 @@ def test_expiry_is_strict():
     ],
 )
 def test_what_is_no_lease(text):
-    assert parse_dnsmasq(text) == {}
-    assert parse_dnsmasq(text + line(MAC2)).keys() <= {MAC2}
+    assert parse(text) == {}
+    assert parse(text + line(MAC2)).keys() <= {MAC2}
 
 
 def test_of_two_lines_the_first_counts():
-    assert parse_dnsmasq(line(expires=2000) + line(expires=1000))[MAC].expires == 2000
+    assert parse(line(expires=2000) + line(expires=1000))[MAC].expires == 2000
 
 
 def test_capital_letters_are_the_same_mac():
-    assert MAC in parse_dnsmasq(line(mac=MAC.upper()))
+    assert MAC in parse(line(mac=MAC.upper()))
 
 
 @given(st.text())
 def test_any_text_is_survived(text):
-    parse_dnsmasq(text)
+    parse(text)
 
 
 @given(st.integers(0, 200), st.integers(0, 300))
 def test_cut_file_gives_only_whole_lines(expires, cut):
     text = line(expires=expires) + line(MAC2, "10.200.45.2")
-    assert parse_dnsmasq(text[:cut]).items() <= parse_dnsmasq(text).items()
+    assert parse(text[:cut]).items() <= parse(text).items()
+
+
+def test_what_is_written_says_the_same():
+    leases = {MAC: Lease(MAC, IPv4Address("10.200.45.1"), None)}
+    leases |= parse(line(MAC2, "10.200.45.2"))
+    assert parse(DnsmasqLeases().write(leases.values())) == leases
 
 
 def watching(path, test):
     async def main():
         with Inotify() as inotify:
-            async with watch_leases(path, inotify) as leases:
+            async with watch_leases(path, inotify, DnsmasqLeases()) as leases:
                 await test(leases)
 
     asyncio.run(main())
@@ -229,7 +240,7 @@ def test_put_back_leaves_a_good_file_alone_and_drops_rubbish_and_what_is_over(tm
     async def test(leases):
         leases.put_back()
         assert path.read_text() == good
-        leases.learn(line(MAC2, "10.200.45.2", expires=int(time.time()) - 1))
+        leases.learn(parse(line(MAC2, "10.200.45.2", expires=int(time.time()) - 1)))
         path.write_text(good + "rubbish\n")
         leases.put_back()
         assert path.read_text() == f"{good.split()[0]} {MAC} 10.200.45.1 * *\n"

@@ -8,6 +8,8 @@ from taskgen.host.cleanup import is_ours
 
 UUID = "11111111-2222-3333-4444-555555555555"
 CONFIG = Path("/run/taskgen/one/dnsmasq.conf")
+FLEET = "0123456789abcdef0123456789abcdef"
+LEASES = f"/var/lib/dhcp/dhcpd.leases.{FLEET}"
 
 
 @pytest.mark.parametrize(
@@ -17,10 +19,12 @@ CONFIG = Path("/run/taskgen/one/dnsmasq.conf")
         ["/usr/bin/qemu-system-arm", "-uuid", UUID],
         ["dnsmasq", "--keep-in-foreground", f"--conf-file={CONFIG}"],
         ["/usr/sbin/dnsmasq", f"--conf-file={CONFIG}"],
+        ["/usr/sbin/dhcpd", "-f", "-lf", LEASES, "br0"],
+        ["setpriv", "--clear-groups", "/usr/sbin/dhcpd", "-f", "-lf", LEASES, "br0"],
     ],
 )
 def test_ours(argv):
-    assert is_ours(argv, {UUID}, CONFIG)
+    assert is_ours(argv, {UUID}, CONFIG, FLEET)
 
 
 @pytest.mark.parametrize(
@@ -39,11 +43,14 @@ def test_ours(argv):
         ["dnsmasq", "--conf-file=/run/taskgen/two/dnsmasq.conf"],
         ["dnsmasq", f"--conf-file={CONFIG}.bak"],
         ["grep", f"--conf-file={CONFIG}"],
+        ["dhcpd", "-lf", "/var/lib/dhcp/dhcpd.leases", "br0"],
+        ["dhcpd", "-lf", LEASES[:-1], "br0"],
+        ["cat", LEASES],
     ],
 )
 def test_not_ours(argv):
-    assert not is_ours(argv, {UUID}, CONFIG)
+    assert not is_ours(argv, {UUID}, CONFIG, FLEET)
 
 
 def test_no_machine_no_match():
-    assert not is_ours(["qemu-system-x86_64", "-uuid", UUID], set(), CONFIG)
+    assert not is_ours(["qemu-system-x86_64", "-uuid", UUID], set(), CONFIG, FLEET)

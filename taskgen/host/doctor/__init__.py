@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 
+from taskgen.host.dhcpd import DHCPD_USER
 from taskgen.host.doctor.basics import (
     check_accelerator,
     check_image,
@@ -22,7 +23,7 @@ from taskgen.host.doctor.network import check_networks
 from taskgen.host.doctor.places import check_places
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
-from taskgen.settings import Settings
+from taskgen.settings import DhcpChoice, Settings
 from taskgen.slots import Network
 
 __all__ = ["Check", "Grade", "examine"]
@@ -53,7 +54,11 @@ async def examine(
     yield await check_namespaces()
     yield check_user(user)
     yield check_places()
-    yield await check_program("dnsmasq", "--version", Grade.FAIL)
+    if settings.dhcp.server is DhcpChoice.ISC:
+        yield await check_program("dhcpd", "--version", Grade.FAIL)
+        yield check_user(DHCPD_USER, "dhcpd's user")
+    else:
+        yield await check_program("dnsmasq", "--version", Grade.FAIL)
     yield await check_program("screen", "--version", Grade.WARN)  # the daemon's consoles
     for emulator in sorted({profile.emulator for profile in profiles}):
         wanted = any(p.emulator == emulator and p.kernel for p in profiles)

@@ -56,15 +56,15 @@ async def check_namespaces() -> Check:
         )
 
 
-def check_user(user: str) -> Check:
-    """Whether the user exists that QEMU runs as."""
+def check_user(user: str, name: str = "QEMU's user") -> Check:
+    """Whether the user exists that a program of ours runs as."""
     try:
         uid = account(user).uid
     except HostError as error:
-        return Check("QEMU's user", Grade.FAIL, error.message, error.hint or "")
+        return Check(name, Grade.FAIL, error.message, error.hint or "")
     if uid == 0:
-        return Check("QEMU's user", Grade.WARN, f"{user} is root", "choose an unprivileged one")
-    return Check("QEMU's user", Grade.OK, f"{user} (uid {uid})")
+        return Check(name, Grade.WARN, f"{user} is root", "choose an unprivileged one")
+    return Check(name, Grade.OK, f"{user} (uid {uid})")
 
 
 async def check_program(name: str, argument: str, missing: Grade) -> Check:
@@ -72,7 +72,9 @@ async def check_program(name: str, argument: str, missing: Grade) -> Check:
     try:
         output = await output_of([name, argument])
     except HostError as error:
-        return Check(name, missing, error.message, f"apt-get install {_PACKAGES.get(name, name)}")
+        package = _PACKAGES.get(name, name)
+        advice = "./provision.sh --isc" if name == "dhcpd" else f"apt-get install {package}"
+        return Check(name, missing, error.message, advice)
     first = output.text.partition("\n")[0]
     if output.exit.code != 0:
         return Check(name, missing, f"{output.exit}: {first}", "reinstall it")

@@ -117,7 +117,7 @@ async def _check_fleet(record: FleetRecord, network: Network) -> AsyncIterator[C
                 f"the fleet's own DHCP server does not answer{because}",
                 f"iptables -I INPUT -i {network.bridge} -p udp --dport 67 -j ACCEPT"
                 if chains
-                else "its log is dnsmasq.log in the fleet's directory; restart the daemon",
+                else "see its log in the fleet's directory; restart the daemon",
             )
         elif not others:
             yield Check(name, Grade.OK, "nobody but the fleet's own DHCP server answers")
