@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from taskgen.errors import ProtocolError, SessionError, SessionTimeoutError
@@ -23,6 +23,10 @@ LAST_WORDS_S = 1.0
 #: Seconds for an upload to be finished in spite of a cancellation.
 UPLOAD_GRACE_S = 3.0
 
+#: Called at START; what it returns is called when there is an outcome, and tells for its provenance
+#: what was measured in between.
+Measure = Callable[[], Callable[[], Mapping[str, Any]]]
+
 
 class Exchange:
     """Carries out one run; made anew for each.
@@ -32,6 +36,7 @@ class Exchange:
     :param binaries: those that the target has not had since its boot.
     :param emit: told each event when it arrives.
     :param provenance: goes into the outcome.
+    :param measure: of the host while the run lasts; ``None``: nothing.
     :ivar prepared: the target has the task-set and all binaries.
     :ivar stalled: the run did not end by itself in time, and was stopped.
     """
@@ -44,6 +49,7 @@ class Exchange:
         emit: Emit,
         *,
         provenance: Mapping[str, Any] | None = None,
+        measure: Measure | None = None,
     ) -> None:
         self.prepared = False
         self.stalled = False
@@ -52,6 +58,8 @@ class Exchange:
         self._binaries = binaries
         self._emit = emit
         self._provenance = provenance or {}
+        self._measure = measure
+        self._measured: Callable[[], Mapping[str, Any]] | None = None
         self._tracker = RunTracker(run.variant.tasks)
         self._events: list[Event] = []
         self._started_at = 0.0
@@ -90,7 +98,7 @@ class Exchange:
             activations=self._tracker.activations(),
             started_at=self._started_at,
             duration_s=0.0 if self._began_s is None else time.monotonic() - self._began_s,
-            provenance=self._provenance,
+            provenance={**self._provenance, **(self._measured() if self._measured else {})},
         )
 
     async def _prepare(self) -> None:
@@ -112,6 +120,8 @@ class Exchange:
         uploading.result()
 
     def _start(self) -> None:
+        if self._measure:
+            self._measured = self._measure()
         self._started_at, self._began_s = time.time(), time.monotonic()
         self._session.start()
 

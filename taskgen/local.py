@@ -23,8 +23,10 @@ from taskgen.errors import PrivilegeError
 from taskgen.host.accelerator import choose
 from taskgen.host.accounts import account
 from taskgen.host.adoption import daemon_fleet
+from taskgen.host.capacity import capacity, placement
 from taskgen.host.cleanup import sweep
 from taskgen.host.command_lines import end_all, is_qemu
+from taskgen.host.cores import check_cores, whole_cores
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
 from taskgen.host.limits import descriptors_needed, raise_descriptor_limit
@@ -35,6 +37,7 @@ from taskgen.host.qemu_command import overhead_mb
 from taskgen.host.records import Kind, MachineRecord, embedded_name, state_root
 from taskgen.host.waiting import finish, in_thread
 from taskgen.interfaces import RunQueue
+from taskgen.load import Load
 from taskgen.machine import Machine
 from taskgen.machine_doctor import Dumps
 from taskgen.machine_kind import MachineKind
@@ -124,6 +127,8 @@ class LocalFleet:
     :param left: what a dead daemon has left of machines.
     :param keep: asked when a machine goes: whether it is left running.
     :ivar memory_mb: as the setting ``fleet.memory_mb``; may be set at any time.
+    :ivar load: what the machines that there are ask of the host.
+    :ivar remarks: what should be known of as many machines as may be launched; for people.
     """
 
     def __init__(
@@ -142,6 +147,8 @@ class LocalFleet:
         self.directory = directory
         self.left = tuple(left)
         self.memory_mb = plan.settings.fleet.memory_mb
+        self.load = Load(kind.demand, capacity())
+        self.remarks: tuple[str, ...] = ()
         self._said: list[str] = []
         self._keep = keep
         self._troubles: dict[int, Mapping[str, Any]] = {}
@@ -151,7 +158,9 @@ class LocalFleet:
     def machine(self, slot: int) -> Machine:
         """The machine of a slot; nothing is started yet."""
         place = self.network.network.slot(slot)
-        made = Machine(place, self.kind, self.network, self.directory, self._troubles)
+        made = Machine(
+            *(place, self.kind, self.network, self.directory, self._troubles), load=self.load
+        )
         self._by_tap[place.tap] = made
         return made
 
@@ -175,7 +184,7 @@ class LocalFleet:
         :param standing: stay when there is nothing to do.
         """
         # One boot keeps one core busy; more at once only make the first one late.
-        boots_at_once = self.plan.settings.fleet.boots_at_once or os.cpu_count() or 1
+        boots_at_once = self.plan.settings.fleet.boots_at_once or whole_cores()
         pool = Pool(
             self.machine,
             engine.serve,
@@ -195,12 +204,18 @@ class LocalFleet:
         return pool
 
     def fit(self, pool: Pool) -> None:
-        """Give a pool the room that there is now. Where that is too little the log says why.
+        """Give a pool the room that there is now, and its machines cores.
+
+        Where that is too little the log says why, and so it does where machines will have to wait
+        for each other.
 
         :raises HostError: if the host does not say what memory it has.
         """
         pool.room = self.room
-        reasons = pool.room.reasons(pool.limit)
+        machines = pool.room.holds(pool.limit)
+        self.load.change(capacity(), placement(self.plan.settings.qemu, self.kind.demand, machines))
+        self.remarks = tuple(self.load.remarks(machines))
+        reasons = [*pool.room.reasons(pool.limit), *self.remarks]
         for reason in reasons:
             if reason not in self._said:
                 log.warning("%s", reason)
@@ -234,6 +249,7 @@ async def local_fleet(
     settings, profile = plan.settings, plan.profile
     network = plan.network()
     profile.image_files()
+    check_cores(settings.qemu.cpu_sets, what="qemu.cpus")
     find_program(profile.emulator)
     account(settings.qemu.user)
     raise_descriptor_limit(descriptors_needed(network.slots, settings.hosts.concurrency))

@@ -26,6 +26,8 @@ from taskgen.host.records import MachineRecord
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
+from taskgen.load import Load
+from taskgen.machine_cpus import MachineCpus
 from taskgen.machine_doctor import MachineDoctor
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
@@ -47,6 +49,8 @@ class Machine:
     :param network: where its tap, lease and connection come from.
     :param directory: where its files and its record lie.
     :param troubles: what was last wrong with a machine, by slot: looked at, and kept.
+    :param load: what all machines of the fleet ask of the host; ``None``: it is the only one, and
+        nobody knows what the host has.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Machine:
         network: FleetNetwork,
         directory: FleetDirectory,
         troubles: dict[int, Mapping[str, Any]] | None = None,
+        *,
+        load: Load | None = None,
     ) -> None:
         self.slot = slot
         self.kind = kind
@@ -63,6 +69,7 @@ class Machine:
         self._network = network
         self._directory = directory
         self._troubles = {} if troubles is None else troubles
+        self._cpus = MachineCpus(slot.name, slot.number, load or Load(kind.demand))
         self._life = Lifecycle(slot.name)
         self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
@@ -127,6 +134,7 @@ class Machine:
             adopted=self._qemu is not None and self._qemu.process.adopted,
             reason=self._reason,
             trouble=self._troubles.get(self.slot.number),
+            pinned_cpus=self._cpus.pinned,
         )
 
     def on_change(self, callback: Callable[[], object]) -> None:
@@ -140,6 +148,7 @@ class Machine:
         :raises HostError: if the host lacks something.
         """
         self._life.to(MachineState.LAUNCHING)
+        self._stack.enter_context(self._cpus.present())
         tap = await self._network.open_tap(self.slot)
         self._stack.enter_context(tap)
         self._qemu = await self._stack.enter_async_context(
@@ -161,7 +170,7 @@ class Machine:
         self._life.to(MachineState.BOOTING)
         loss = self._watch(self.qemu)
         try:
-            session = await loss.unless(self._boot())
+            session = await loss.unless(self._begin())
         except MachineError as error:
             assert self._doctor is not None, "there is a QEMU"
             waited_s = time.monotonic() - self.qemu.launched_at
@@ -180,6 +189,7 @@ class Machine:
             guest does not answer.
         """
         self._life.to(MachineState.ADOPTING)
+        self._stack.enter_context(self._cpus.present())
         self._qemu = await self._stack.enter_async_context(
             adopt(record, directory=self._directory, inotify=self._network.inotify)
         )
@@ -187,7 +197,7 @@ class Machine:
             raise AdoptionError(f"{self.name}: is not what would be launched now")
         if not await self._network.adopt_tap(self.slot, self.qemu.pid):
             raise AdoptionError(f"{self.name}: its tap {self.slot.tap} is gone")
-        session = await self._watch(self.qemu).unless(self._boot(adopted=True))
+        session = await self._watch(self.qemu).unless(self._begin(adopted=True))
         self._ready(session, self._notes.read())
         log.info("%s: adopted, pid %d", self.name, self.qemu.pid)
 
@@ -198,6 +208,7 @@ class Machine:
             lost = FailureClass.INFRASTRUCTURE
             return Outcome(target=self.name, failure=lost, reason=self._reason)
         self._run = run.id
+        self._cpus.place()
         self._life.to(MachineState.RUNNING)
         try:
             outcome, sound = await self._carry_out(run, emit)
@@ -282,6 +293,11 @@ class Machine:
         self._stack.push_async_callback(self._loss.close)
         return self._loss
 
+    async def _begin(self, *, adopted: bool = False) -> Session:
+        self._stack.callback(self._cpus.close)
+        await self._cpus.find(self.qemu)
+        return await self._boot(adopted=adopted)
+
     async def _boot(self, *, adopted: bool = False) -> Session:
         """Wait until the guest is ready, and forbid it to start anew by itself.
 
@@ -311,6 +327,7 @@ class Machine:
             restart=self._restart,
             lost_class=FailureClass.MACHINE,
             note=notes.write,
+            measure=self._cpus.measure,
         )
         self._stack.push_async_callback(self._manager.close)
         self._life.to(MachineState.READY)

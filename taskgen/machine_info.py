@@ -27,6 +27,7 @@ class MachineInfo:
     :ivar adopted: an earlier engine launched it.
     :ivar trouble: what was last wrong with a machine of this slot, as
         :func:`taskgen.diagnosis.report` has it; ``None``: nothing.
+    :ivar pinned_cpus: cores that its vCPUs are pinned to, as ``0-2,5``; empty: none.
     :ivar reason: why it is as it is, for people; empty where the state says all.
     """
 
@@ -46,6 +47,7 @@ class MachineInfo:
     runs: int = 0
     retiring: bool = False
     adopted: bool = False
+    pinned_cpus: str = ""
     reason: str = ""
     trouble: Mapping[str, Any] | None = None
 

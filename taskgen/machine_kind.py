@@ -11,7 +11,8 @@ from typing import Any
 
 from taskgen.binaries import Binaries
 from taskgen.host.qemu import DEFAULT_USER
-from taskgen.host.qemu_command import Accelerator, Launch, command
+from taskgen.host.qemu_command import Accelerator, Launch, command, overhead_mb
+from taskgen.load import Demand
 from taskgen.machine_doctor import Dumps
 from taskgen.profiles import Profile
 from taskgen.settings import Reset
@@ -39,6 +40,14 @@ class MachineKind:
     reset: Reset = Reset.CLEAR
     dumps: Dumps | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def demand(self) -> Demand:
+        """What each of them asks of the host. Where time is virtual, one thread does it all."""
+        return Demand(
+            vcpus=1 if self.icount else self.profile.cpus,
+            memory_mb=self.profile.memory_mb + overhead_mb(self.accelerator),
+        )
 
     def fingerprint(self, slot: Slot) -> str:
         """Of all that a slot's machine is launched with: QEMU, its command line, image, user.

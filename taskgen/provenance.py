@@ -14,7 +14,7 @@ from taskgen.frozen import thaw
 from taskgen.interfaces import Run
 
 #: Version of the columns in which results are kept; docs/handlers.md tells them apart.
-SCHEMA = 1
+SCHEMA = 2
 
 _CHUNK = 1 << 20
 
@@ -39,6 +39,17 @@ class Provenance:
     :ivar binaries: SHA-256 of each task binary, by its name.
     :ivar host: name of the computer that the target is, or runs on.
     :ivar runs_since_boot: runs that the target had carried out since its boot, before this one.
+    :ivar host_cores: how many cores' time the fleet's machines had, at the least.
+    :ivar fleet_vcpus: vCPUs of the fleet's machines, those that booted too: the most at any time of
+        the run.
+    :ivar cpus_overcommitted: whether there were more vCPUs than cores for them at any time of it.
+    :ivar memory_overcommitted: whether machines could have taken more memory than the host has for
+        them.
+    :ivar pinned_cpus: cores that the machine's vCPUs were pinned to, as ``0-2,5``; empty: none.
+    :ivar vcpu_wait_ms: how long its vCPUs were ready to run and had to wait for a core, all
+        together.
+    :ivar host_steal_share: part of the host's time that another virtual machine had, from 0 to 1,
+        if the host is a virtual machine itself.
     :ivar more: what the target told beside all that.
     """
 
@@ -58,6 +69,13 @@ class Provenance:
     binaries: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
     runs_since_boot: int | None = None
+    host_cores: float | None = None
+    fleet_vcpus: int | None = None
+    cpus_overcommitted: bool | None = None
+    memory_overcommitted: bool | None = None
+    pinned_cpus: str = ""
+    vcpu_wait_ms: float | None = None
+    host_steal_share: float | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -234,7 +234,8 @@ class Service:
     @property
     def status(self) -> Status:
         """How things stand."""
-        return look(self.engine, self.machines, self.hosts, failure=self.failure)
+        remarks = self.fleet.remarks if self.fleet else ()
+        return look(self.engine, self.machines, self.hosts, failure=self.failure, remarks=remarks)
 
     def _check(self) -> None:
         if self.failure:

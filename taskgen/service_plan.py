@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from taskgen.binaries import Binaries
 from taskgen.binary_store import BinaryStore
 from taskgen.board import BoardKind
 from taskgen.fitting import Place
+from taskgen.host.cores import whole_cores
 from taskgen.local import FleetPlan
 from taskgen.profiles import Profile, load_profile
 from taskgen.settings import Settings
@@ -42,7 +42,7 @@ class Plan:
     binaries: tuple[Path, ...] = ()
     store: BinaryStore | None = None
     queue: Path | None = None
-    max_machines: int = field(default_factory=lambda: os.cpu_count() or 1)
+    max_machines: int = field(default_factory=whole_cores)
     wishes: Wishes = field(default_factory=Wishes)
     lasting: bool = False
     keep_wishes: Callable[[Wishes], None] = lambda wishes: None

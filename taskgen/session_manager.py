@@ -14,7 +14,7 @@ from typing import Any
 
 from taskgen.binaries import Binaries, Binary
 from taskgen.errors import BinaryError, TaskgenError, UploadMissingError
-from taskgen.exchange import Exchange
+from taskgen.exchange import Exchange, Measure
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.protocol import Binary as Upload
 from taskgen.session import Session
@@ -102,6 +102,7 @@ class SessionManager:
     :param lost_class: the class of a failure to do so.
     :param note: told what the guest has had before that changes; must be quick.
     :param provenance: of the target; goes into each outcome.
+    :param measure: see :class:`~taskgen.exchange.Exchange`.
     :ivar refused: the last run was not tried, for want of what we have to have: the target is as
         it was.
     """
@@ -118,6 +119,7 @@ class SessionManager:
         lost_class: FailureClass,
         note: Callable[[Boot], object] = lambda boot: None,
         provenance: Mapping[str, Any] | None = None,
+        measure: Measure | None = None,
     ) -> None:
         self.session = session
         self.boot = boot
@@ -128,6 +130,7 @@ class SessionManager:
         self._lost_class = lost_class
         self._note = note
         self._provenance = provenance or {}
+        self._measure = measure
         self.refused = False
         self._last: tuple[str, Exchange] | None = None  # id of the run
 
@@ -197,7 +200,9 @@ class SessionManager:
             "admission_control": run.settings.admission_control is not None and self._optimize,
         }
         run = self._without_what_it_cannot_read(run)
-        exchange = Exchange(self.session, run, uploads, emit, provenance=provenance)
+        exchange = Exchange(
+            self.session, run, uploads, emit, provenance=provenance, measure=self._measure
+        )
         self._last = run.id, exchange
         if missing:
             boot.unsure.update(binary.name for binary in missing)

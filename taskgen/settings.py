@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from taskgen.config import LIVE, STRICT, convert, live, read_toml
+from taskgen.cpu_list import parse_cpus
 from taskgen.daemon_settings import ApiSettings, ConsoleSettings, DaemonSettings, LogSettings
 from taskgen.errors import ConfigError
 
@@ -111,12 +112,31 @@ class QemuSettings:
     :ivar accelerator: what executes a guest's instructions; ``auto`` boots a machine to see whether
         KVM works, else takes TCG.
     :ivar user: the system user that QEMU runs as.
+    :ivar cpus: on which cores vCPUs run. ``none``: wherever the scheduler puts them. ``auto``: each
+        machine has cores of its own, as long as all machines that may be launched fit; else none
+        is pinned. A list has a set of cores for each machine: with ``["0-1", "2,4", 5]`` those of
+        the first run on cores 0 and 1, of the third on core 5, and of the fourth, with a warning,
+        where the first's do.
     """
 
     __pydantic_config__ = STRICT
 
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     user: str = "taskgen-qemu"
+    cpus: Literal["auto", "none"] | tuple[int | str, ...] = "none"
+
+    def __post_init__(self) -> None:
+        if not self.cpus:
+            raise ValueError('cpus: the list is empty; say "none" to pin nothing')
+        if not all(self.cpu_sets):
+            raise ValueError("cpus: each of its sets needs a core")
+
+    @property
+    def cpu_sets(self) -> tuple[frozenset[int], ...]:
+        """The sets of a list; none where there is no list."""
+        if isinstance(self.cpus, str):
+            return ()
+        return tuple(parse_cpus(str(each)) for each in self.cpus)
 
 
 @dataclass(frozen=True)

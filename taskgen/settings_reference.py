@@ -95,11 +95,12 @@ def _sentence(text: str) -> str:
 
 def _type(hint: Any) -> str:
     if get_origin(hint) in (Union, types.UnionType):
-        return _type(next(each for each in get_args(hint) if each is not type(None)))
+        return " or ".join(_type(each) for each in get_args(hint) if each is not type(None))
     if get_origin(hint) is Literal:
         return " or ".join(f"`{each}`" for each in get_args(hint))
     if get_origin(hint) is tuple:
-        return "list of texts"
+        of = get_args(hint)[0]
+        return "list of texts" + ("" if of is str else " and whole numbers")
     if issubclass(hint, StrEnum):
         return " or ".join(f"`{each.value}`" for each in hint)
     if issubclass(hint, Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgen.engine import Engine
@@ -37,14 +37,17 @@ def look(
     hosts: HostPool | None,
     *,
     failure: TaskgenError | None,
+    remarks: Sequence[str] = (),
 ) -> Status:
     """The status now.
 
+    :param remarks: what else should be known of the machines.
     :param failure: what ended the work, if something did.
     """
     wished = machines.limit if machines else 0
     fleet = machines.info if machines else []
     reasons = machines.room.reasons(wished) if machines else []
+    reasons += remarks
     if failure:
         reasons.append(str(failure))
     reasons += [

@@ -86,6 +86,13 @@ CONDITIONS: Mapping[str, Any] = {
     "binaries": {"pi": "5678", "hey": "1234"},
     "host": "lab-1",
     "runs_since_boot": 4,
+    "host_cores": 2.0,
+    "fleet_vcpus": 3,
+    "cpus_overcommitted": True,
+    "memory_overcommitted": False,
+    "pinned_cpus": "0-1",
+    "vcpu_wait_ms": 12.5,
+    "host_steal_share": 0.25,
     "reset": "clear",
 }
 

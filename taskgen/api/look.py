@@ -49,6 +49,8 @@ def fleet(context: Context) -> resources.Fleet:
         in_effect=status.machines_in_effect,
         slots=plan.slots,
         memory_room=service.machines.room.in_memory,
+        host_cores=service.fleet.load.cores,
+        machine_vcpus=service.fleet.load.demand.vcpus,
         paused=service.queue.paused,
         reasons=list(status.reasons),
         profile=service.fleet.kind.profile.name,

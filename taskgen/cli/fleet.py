@@ -87,6 +87,7 @@ def _facts(fleet: Fleet) -> Iterator[tuple[str, str | Text]]:
     for reason in fleet.reasons:
         yield "", Text(reason, style="yellow")
     yield "room for", f"{fleet.slots} machines in {fleet.subnet}, {fleet.memory_room} in memory"
+    yield "cores", f"{fleet.host_cores:g} for machines with {fleet.machine_vcpus} vCPU each"
     yield "work", Text("paused", style="yellow") if fleet.paused else "goes on"
     yield "profile", fleet.profile
     yield "accelerator", fleet.accelerator

@@ -134,6 +134,7 @@ def _facts(machine: Machine) -> Iterator[tuple[str, str | Text]]:
     yield "ready after", "-" if machine.ready_s is None else duration(machine.ready_s)
     yield "profile", machine.profile
     yield "accelerator", machine.accelerator
+    yield "pinned to", f"cores {machine.pinned_cpus}" if machine.pinned_cpus else "-"
     yield "address", machine.address or "-"
     yield "MAC", machine.mac
     yield "tap", machine.tap

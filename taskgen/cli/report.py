@@ -15,6 +15,12 @@ EMULATED = (
     " one another, not with a real machine."
 )
 
+#: Said whenever machines had to share what they are measured by.
+OVERCOMMITTED = (
+    "{overcommitted} of {runs} runs were measured while the machines asked for more cores or memory"
+    " than the host has: cpus_overcommitted and memory_overcommitted in their rows tell which."
+)
+
 
 def results(summary: SummaryHandler) -> Table:
     """One row for each task."""
@@ -43,6 +49,9 @@ def print_results(console: Console, summary: SummaryHandler) -> None:
     console.print(results(summary))
     if "tcg" in summary.accelerators:
         console.print(EMULATED, style="yellow", soft_wrap=True)
+    if summary.overcommitted:
+        said = OVERCOMMITTED.format(overcommitted=summary.overcommitted, runs=summary.runs)
+        console.print(said, style="yellow", soft_wrap=True)
 
 
 def _missed(task: TaskSummary) -> str:

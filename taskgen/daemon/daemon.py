@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ from taskgen.daemon.reload import merged
 from taskgen.daemon.screens import Screens
 from taskgen.daemon.state import StateDirectory
 from taskgen.errors import ConfigError, TaskgenError
+from taskgen.host.cores import whole_cores
 from taskgen.host.records import Kind
 from taskgen.host.waiting import in_thread
 from taskgen.local import FleetPlan
@@ -113,7 +113,7 @@ class Daemon:
 
 def max_machines(settings: Settings) -> int:
     """As many as the settings say."""
-    return settings.fleet.max_machines or os.cpu_count() or 1
+    return settings.fleet.max_machines or whole_cores()
 
 
 def plan_of(settings: Settings, state: StateDirectory, store: BinaryStore) -> Plan:

@@ -30,7 +30,7 @@ from taskgen.results.statements import queries
 PRUNE_EVERY = 1000
 
 #: What belongs to a run, not to the conditions that it shares with others.
-_OF_RUN = ("description_sha256", "runs_since_boot")
+_OF_RUN = ("description_sha256", "runs_since_boot", "vcpu_wait_ms", "host_steal_share")
 
 
 class SqliteHandler(EventHandler):

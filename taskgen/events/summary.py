@@ -51,11 +51,14 @@ class SummaryHandler(EventHandler):
 
     :ivar tasks: the summaries, by task id and package, in the order of their ids.
     :ivar accelerators: what the machines ran with, as far as they tell.
+    :ivar runs: that have a result.
+    :ivar overcommitted: those of them beside which machines asked for more than the host had.
     """
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[int, str], TaskSummary] = {}
         self.accelerators: set[str] = set()
+        self.runs = self.overcommitted = 0
 
     @property
     def tasks(self) -> list[TaskSummary]:
@@ -65,7 +68,10 @@ class SummaryHandler(EventHandler):
         assert run.outcome is not None
         if run.outcome.failure:
             return
-        if accelerator := run.outcome.provenance.get("accelerator"):
+        told = run.outcome.provenance
+        self.runs += 1
+        self.overcommitted += any(told.get(f"{what}_overcommitted") for what in ("cpus", "memory"))
+        if accelerator := told.get("accelerator"):
             self.accelerators.add(accelerator)
         for activation in run.outcome.activations:
             key = (activation.task_id, activation.pkg)

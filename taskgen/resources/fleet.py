@@ -31,6 +31,9 @@ class Machine(Resource):
     runs: int = Field(default=0, description="Runs that it has carried out since it was launched.")
     retiring: bool = Field(default=False, description="It goes once its run is through.")
     adopted: bool = Field(default=False, description="An earlier daemon launched it.")
+    pinned_cpus: str = Field(
+        default="", description="Cores that its vCPUs are pinned to, as `0-2,5`; empty: none."
+    )
     reason: str = Field(default="", description="Why it is as it is; for people.")
     trouble: Diagnosis | None = Field(
         default=None, description="What was last wrong with a machine of this slot; null: nothing."
@@ -44,8 +47,15 @@ class Fleet(Resource):
     in_effect: int = Field(description="What network and host can hold of that.")
     slots: int = Field(description="Machines that the network has room for.")
     memory_room: int = Field(description="Machines that the host's memory has room for.")
+    host_cores: float = Field(
+        default=0, description="How many cores' time machines may use together."
+    )
+    machine_vcpus: int = Field(default=0, description="vCPUs of each machine.")
     paused: bool = Field(description="No run is begun, and no machine launched.")
-    reasons: list[str] = Field(description="Why less is in effect than wished; for people.")
+    reasons: list[str] = Field(
+        description="Why less is in effect than wished, and whether machines ask for more than the"
+        " host has; for people."
+    )
     profile: str
     accelerator: str
     namespace: str = Field(description="Network namespace; empty: the host's own.")

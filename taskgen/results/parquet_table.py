@@ -25,8 +25,10 @@ _TEXT = ("run_id", "job_id", "target", "result", "pkg", "exit", "taskgen", "task
 _HASHES = ("taskset_sha256", "description_sha256", "image_sha256", "binaries")
 _TYPES = {
     **dict.fromkeys((*_TEXT, *_HASHES, "seed", "profile", "accelerator", "qemu", "host"), "string"),
+    "pinned_cpus": "string",
     **dict.fromkeys(("missed", "emulated", "icount"), "bool_"),
-    "started_at": "float64",
+    **dict.fromkeys(("cpus_overcommitted", "memory_overcommitted"), "bool_"),
+    **dict.fromkeys(("started_at", "host_cores", "vcpu_wait_ms", "host_steal_share"), "float64"),
 }
 
 

@@ -6,19 +6,22 @@ SELECT number FROM conditions WHERE digest = :digest;
 -- name: insert_conditions
 INSERT INTO conditions (
     digest, schema, taskgen, taskset, taskset_sha256, seed, profile, accelerator, emulated, icount,
-    qemu, image_sha256, binaries, host, more
+    qemu, image_sha256, binaries, host, host_cores, fleet_vcpus, cpus_overcommitted,
+    memory_overcommitted, pinned_cpus, more
 ) VALUES (
     :digest, :schema, :taskgen, :taskset, :taskset_sha256, :seed, :profile, :accelerator, :emulated,
-    :icount, :qemu, :image_sha256, :binaries, :host, :more
+    :icount, :qemu, :image_sha256, :binaries, :host, :host_cores, :fleet_vcpus, :cpus_overcommitted,
+    :memory_overcommitted, :pinned_cpus, :more
 );
 
 -- name: insert_run
 INSERT INTO run (
     run_id, job_id, variant, attempt, target, result, reason, started_at, duration_s, console,
-    description_sha256, runs_since_boot, recorded_at, conditions
+    description_sha256, runs_since_boot, vcpu_wait_ms, host_steal_share, recorded_at, conditions
 ) VALUES (
     :run_id, :job_id, :variant, :attempt, :target, :result, :reason, :started_at, :duration_s,
-    :console, :description_sha256, :runs_since_boot, :recorded_at, :conditions
+    :console, :description_sha256, :runs_since_boot, :vcpu_wait_ms, :host_steal_share, :recorded_at,
+    :conditions
 ) ON CONFLICT (run_id) DO NOTHING;
 
 -- name: insert_parameter

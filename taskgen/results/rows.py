@@ -44,6 +44,13 @@ PROVENANCE_COLUMNS = (
     "binaries",
     "host",
     "runs_since_boot",
+    "host_cores",
+    "fleet_vcpus",
+    "cpus_overcommitted",
+    "memory_overcommitted",
+    "pinned_cpus",
+    "vcpu_wait_ms",
+    "host_steal_share",
 )
 
 #: All of them. ``rows`` is how many rows the run has: fewer means that it was not written whole.

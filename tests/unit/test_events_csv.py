@@ -56,7 +56,7 @@ def test_each_activation_is_a_row_with_times_relative_to_start(tmp_path):
         "missed": "false",
         "exit": "EXIT",
         "rows": "2",
-        "schema": "1",
+        "schema": "2",
         "taskset": "Fake",
         "taskset_sha256": "ab" * 32,
         "seed": "7",
@@ -66,6 +66,13 @@ def test_each_activation_is_a_row_with_times_relative_to_start(tmp_path):
         "icount": "false",
         "binaries": "hey=1234 pi=5678",
         "runs_since_boot": "4",
+        "host_cores": "2.0",
+        "fleet_vcpus": "3",
+        "cpus_overcommitted": "true",
+        "memory_overcommitted": "false",
+        "pinned_cpus": "0-1",
+        "vcpu_wait_ms": "12.5",
+        "host_steal_share": "0.25",
         "1.period": "20",
     }
     assert {name: first[name] for name in told} == told

@@ -50,6 +50,9 @@ RUNS = st.lists(
     max_size=4,
 )
 
+#: Columns in which SQLite has 0 and 1.
+FLAGS = ("missed", "emulated", "icount", "cpus_overcommitted", "memory_overcommitted")
+
 
 def text(value):
     """A cell as the CSV file has it; a database's flags are 0 and 1."""
@@ -93,10 +96,7 @@ def from_sqlite(path):
         return []
     with closing(sqlite3.connect(path)) as database:
         database.row_factory = sqlite3.Row
-        return [
-            cells(row, flags=("missed", "emulated", "icount"))
-            for row in database.execute("SELECT * FROM activations")
-        ]
+        return [cells(row, flags=FLAGS) for row in database.execute("SELECT * FROM activations")]
 
 
 def from_parquet(path):

@@ -58,7 +58,14 @@ def test_there_is_a_row_for_each_activation(tmp_path):
         "icount": 0,
         "binaries": "hey=1234 pi=5678",
         "runs_since_boot": 4,
-        "schema": 1,
+        "host_cores": 2.0,
+        "fleet_vcpus": 3,
+        "cpus_overcommitted": 1,
+        "memory_overcommitted": 0,
+        "pinned_cpus": "0-1",
+        "vcpu_wait_ms": 12.5,
+        "host_steal_share": 0.25,
+        "schema": 2,
     }
     assert {name: first[name] for name in told} == told
     assert second["activation"] == 2

@@ -57,6 +57,37 @@ def test_a_run_that_goes_well_is_a_result_with_all_its_activations():
     assert outcome.started_at > 1.7e9
 
 
+def test_what_is_measured_is_measured_from_the_start_to_the_outcome():
+    happened = []
+
+    def measure():
+        happened.append("begun")
+        return lambda: {"vcpu_wait_ms": 7.5, "events": happened.count("told")}
+
+    async def main():
+        async with (
+            FakeTaskloader() as server,
+            await Session.open("board-7", server.connect, limits=LIMITS) as session,
+        ):
+            known = {"profile": "this one"}
+            the_run = one_run()
+            exchange = Exchange(
+                *(session, the_run, [HEY], lambda event: happened.append("told")),
+                provenance=known,
+                measure=measure,
+            )
+            assert exchange.outcome(None).provenance == known  # never started: nothing measured
+            outcome = await exchange.perform()
+        assert happened[0] == "begun"
+        assert outcome.provenance == {
+            **known,
+            "vcpu_wait_ms": 7.5,
+            "events": happened.count("told"),
+        }
+
+    asyncio.run(main())
+
+
 def test_a_guest_that_tells_milliseconds_only_gives_a_result_too():
     outcome, _, _ = perform(one_run(), precise=False)
     assert outcome.failure is None
