@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from taskgen.binaries import Binaries
@@ -59,7 +58,7 @@ class MachineKind:
             uuid="",
             accelerator=self.accelerator,
             files={path: str(path) for path in self.profile.image_files()},
-            console=Path(),
+            log_fd=0,
             console_fd=0,
             qmp_fd=0,
             mac=slot.mac,

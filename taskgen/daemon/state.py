@@ -7,6 +7,7 @@
       queue.sqlite        0600  jobs and results, with -wal, -shm and .lock beside it
       wishes.json               what users changed while the daemon worked
       machines/           0711  records, and a directory 0700 of the QEMU user's for each machine
+      consoles/           0700  what the machines' consoles said; see taskgen.host.console_log
       binaries/           0700  task binaries that were uploaded, by their SHA-256
       secrets/            0700
         api-token         0600  who knows it may use the API over TCP
@@ -28,7 +29,13 @@ from taskgen.whole_file import whole_file
 from taskgen.wishes import Wishes, load_wishes, save_wishes
 
 #: A QMP socket cannot be bound below a directory that the QEMU user cannot pass.
-_DIRECTORIES = {"": 0o711, "machines": 0o711, "binaries": 0o700, "secrets": 0o700}
+_DIRECTORIES = {
+    "": 0o711,
+    "machines": 0o711,
+    "consoles": 0o700,
+    "binaries": 0o700,
+    "secrets": 0o700,
+}
 
 _TOKEN_BYTES = 32
 

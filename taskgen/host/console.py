@@ -185,6 +185,7 @@ class _Watch:
         self._size = os.fstat(self._file.fileno()).st_size
         self._looked_ns = time.time_ns()
         self._timer: asyncio.TimerHandle | None = None
+        self._armed = False  # the kernel will tell, or has told just now
         self._forget: Callable[[], None] = lambda: None
         try:
             self._arm()
@@ -194,7 +195,7 @@ class _Watch:
 
     def look(self) -> bool:
         """Tell what is there; whether there was anything."""
-        return self._look(self._looked_ns)
+        return self._look(None if self._armed else self._looked_ns)
 
     def close(self) -> None:
         self._forget()
@@ -207,9 +208,12 @@ class _Watch:
         if self._look(self._looked_ns):  # before the watch was there
             self._forget()
             self._hold_off()
+        else:
+            self._armed = True
 
     def _changed(self) -> None:
         self._look(None)
+        self._armed = False
         self._hold_off()
 
     def _hold_off(self) -> None:

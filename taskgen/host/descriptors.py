@@ -33,6 +33,12 @@ class Descriptors:
         self.all.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         return f"/proc/self/fd/{self.all[-1]}"
 
+    def append(self, path: Path) -> int:
+        """Open a log for the child to append to; it can neither read it nor reach its path."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.all.append(os.open(path, flags))
+        return self.all[-1]
+
     def listen(self, path: Path, owner: Account | None) -> int:
         """A listening Unix socket, bound here so that a connection can be made at once."""
         if len(os.fsencode(path)) > _SUN_PATH:

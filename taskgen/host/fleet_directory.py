@@ -11,6 +11,7 @@ from pathlib import Path
 
 from taskgen.errors import HostError, NamespaceBusyError, PrivilegeError
 from taskgen.host.accounts import Account
+from taskgen.host.console_logs import ConsoleLogs
 from taskgen.host.fleet_locks import (
     exclusive,
     lock_machines,
@@ -37,6 +38,7 @@ class FleetDirectory:
     """A fleet's directory, locked by this process. Made by :meth:`create` or :meth:`adopt`.
 
     :ivar path: below :func:`run_root`.
+    :ivar consoles: the logs of its machines' consoles; a daemon's outlive it, with the state.
     :ivar adopted: whether a dead daemon had made it, whose machines may still be at work.
     """
 
@@ -46,6 +48,7 @@ class FleetDirectory:
         self.path = path
         self.record = record
         self.adopted = adopted
+        self.consoles = ConsoleLogs(record.consoles_of(path))
         self._locks = locks
 
     @classmethod

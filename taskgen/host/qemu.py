@@ -46,7 +46,6 @@ _QUIT_S = 2.0
 _TERM_S = 2.0
 
 # Files in a machine's directory.
-_CONSOLE_LOG = "console.log"
 _CONSOLE = "console.sock"
 _QEMU_LOG = "qemu.log"
 _QMP = "qmp.sock"
@@ -57,7 +56,8 @@ class Qemu:
 
     :ivar record: its name, profile, accelerator and UUID.
     :ivar qmp: its control connection.
-    :ivar console: what its serial line has said, from the beginning.
+    :ivar console: what its serial line says.
+    :ivar log: what is kept of that, and of the machines before it.
     :ivar console_hub: its serial line, for those who watch and type.
     :ivar launched_at: ``time.monotonic()`` just before it was started.
     :ivar left_running: set it to have it left running, with its files, when its block is left.
@@ -68,16 +68,19 @@ class Qemu:
         record: MachineRecord,
         process: Process,
         qmp: Qmp,
+        directory: FleetDirectory,
         *,
-        home: Path,
         inotify: Inotify,
         launched_at: float,
     ) -> None:
         self.record = record
         self.process = process
         self.qmp = qmp
-        self.console = Console(home / _CONSOLE_LOG, inotify)
-        self.console_hub = ConsoleHub(record.name, home / _CONSOLE, self.console.end)
+        self.log = directory.consoles.of(record.name)
+        boot = self.log.boots[-1]
+        self.console = Console(self.log.file(boot), inotify, first=boot.kept_from)
+        place = directory.machine(record.name) / _CONSOLE
+        self.console_hub = ConsoleHub(record.name, place, self.console.end)
         self.launched_at = launched_at
         self.left_running = False
 
@@ -181,13 +184,14 @@ async def launch(
             stack.enter_context(tap)
         home = directory.add_machine(record, owner)
         stack.callback(directory.remove_machine, name)
+        make_empty(qemu_log := home / _QEMU_LOG, None)
         with Descriptors() as fds:
             prepared = Launch(
                 name=name,
                 uuid=record.uuid,
                 accelerator=accelerator,
                 files={path: fds.open(path, owner) for path in files},
-                console=_empty_file(home / _CONSOLE_LOG, owner),
+                log_fd=fds.append(directory.consoles.of(name).begin(record.uuid)),
                 console_fd=fds.listen(home / _CONSOLE, owner),
                 qmp_fd=fds.listen(home / _QMP, owner),
                 mac=mac,
@@ -201,7 +205,7 @@ async def launch(
                 namespace=namespace,
                 user=owner,
                 fds=[*fds.all, *([tap.fd] if tap else [])],
-                output=_empty_file(home / _QEMU_LOG, None),
+                output=qemu_log,
             )
         stack.push_async_callback(_end, process)
         if tap:
@@ -211,7 +215,7 @@ async def launch(
         except MachineError as error:
             ended = await process.stop(grace_s=1.0)  # it is ending by itself, as a rule
             raise LaunchError(f"{name}: QEMU did not start: {ended}") from error
-        qemu = Qemu(record, process, qmp, home=home, inotify=inotify, launched_at=launched_at)
+        qemu = Qemu(record, process, qmp, directory, inotify=inotify, launched_at=launched_at)
         async with _controlled(stack, qemu):
             yield qemu
 
@@ -237,12 +241,15 @@ async def adopt(
         if process is None:
             raise AdoptionError(f"{name}: its QEMU has ended while nobody watched it")
         stack.push_async_callback(_end, process)
+        boots = directory.consoles.of(name).boots
+        if not boots or boots[-1].uuid != record.uuid:
+            raise AdoptionError(f"{name} cannot be adopted: the log of its console is lost")
         try:
             qmp = await Qmp.connect(name, home / _QMP, timeout_s=timeout_s)
         except MachineError as error:
             raise AdoptionError(f"{name} cannot be adopted: {error.message}") from error
         launched_at = time.monotonic() - (time.time() - record.created)
-        qemu = Qemu(record, process, qmp, home=home, inotify=inotify, launched_at=launched_at)
+        qemu = Qemu(record, process, qmp, directory, inotify=inotify, launched_at=launched_at)
         async with _controlled(stack, qemu):
             if (status := await _status(qemu)) != "running":
                 raise AdoptionError(f"{name} cannot be adopted: its guest is {status}")
@@ -252,6 +259,10 @@ async def adopt(
 @asynccontextmanager
 async def _controlled(stack: AsyncExitStack, qemu: Qemu) -> AsyncIterator[None]:
     """At the end it is stopped, or the stack is emptied and it runs on."""
+    recording = AsyncExitStack()
+    await recording.enter_async_context(qemu.log.recording(qemu.console))
+    stack.push_async_callback(recording.aclose)
+    qemu.qmp.on_event(lambda name, data: qemu.log.reset() if name == "RESET" else None)
     stack.push_async_callback(qemu.qmp.close)
     stack.callback(qemu.console_hub.close)
     stack.push_async_callback(_stop, qemu)
@@ -260,7 +271,10 @@ async def _controlled(stack: AsyncExitStack, qemu: Qemu) -> AsyncIterator[None]:
     finally:
         if qemu.left_running and qemu.process.exit is None:
             stack.pop_all()
-            await finish(qemu.let_go())
+            try:
+                await finish(qemu.let_go())
+            finally:
+                await recording.aclose()
 
 
 async def _status(qemu: Qemu) -> str:
@@ -284,8 +298,3 @@ def _account(user: str | None, accelerator: Accelerator) -> Account | None:
     owner = account(user)
     group = group_of(KVM_DEVICE) if accelerator is Accelerator.KVM else None
     return replace(owner, groups=(group,)) if group is not None else owner
-
-
-def _empty_file(path: Path, owner: Account | None) -> Path:
-    make_empty(path, owner)
-    return path

@@ -30,7 +30,7 @@ class Launch:
     """What one launch adds to the machine's profile.
 
     :ivar files: profile's path of kernel and initrd → the path that QEMU opens instead.
-    :ivar console: file that all is logged to which the guest prints.
+    :ivar log_fd: a file open to append to: all is logged there which the guest prints.
     :ivar console_fd: a listening Unix socket.
     :ivar qmp_fd: another one.
     :ivar tap_fd: ``None``: the machine gets no network card.
@@ -41,7 +41,7 @@ class Launch:
     uuid: str
     accelerator: Accelerator
     files: dict[Path, str]
-    console: Path
+    log_fd: int
     console_fd: int
     qmp_fd: int
     mac: str | None = None
@@ -63,6 +63,7 @@ def command(profile: Profile, launch: Launch) -> list[str]:
         *(["-cpu", profile.cpu] if profile.cpu else []),
         *["-smp", str(profile.cpus)],
         *["-m", str(profile.memory_mb)],
+        *["-add-fd", f"fd={launch.log_fd},set=1"],
         *["-chardev", _console(launch)],
         *["-serial", "chardev:console"],
         *["-chardev", f"socket,id=qmp,fd={launch.qmp_fd},server=on,wait=off"],
@@ -82,7 +83,7 @@ def _console(launch: Launch) -> str:
     """The serial line: logged whoever watches, thrown away while nobody does."""
     return (
         f"socket,id=console,fd={launch.console_fd},server=on,wait=off"
-        f",logfile={_escape(launch.console)},logappend=on"
+        ",logfile=/dev/fdset/1,logappend=on"
     )
 
 
@@ -120,7 +121,3 @@ def _image(profile: Profile, launch: Launch) -> list[str]:
         *(["-initrd", launch.files[profile.initrd]] if profile.initrd else []),
         *(["-append", profile.append] if profile.append else []),
     ]
-
-
-def _escape(path: Path) -> str:
-    return str(path).replace(",", ",,")

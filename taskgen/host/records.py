@@ -12,10 +12,11 @@
         machines/            0711
           taskgen-1.json           MachineRecord, written before the process is started
           taskgen-1.boot           what its guest was sent; see taskgen.boot_notes
-          taskgen-1/         0700  the QEMU user's: console, QMP socket
+          taskgen-1/         0700  the QEMU user's: console and QMP sockets
+        consoles/            0700  what the machines' consoles said; see taskgen.host.console_log
 
-A daemon's machines outlive it, so their directory lies with its state, in ``TASKGEN_STATE``, with a
-copy of ``fleet.json``: the run directory is empty after a reboot.
+A daemon's machines outlive it, so these two directories lie with its state, in ``TASKGEN_STATE``,
+with a copy of ``fleet.json``: the run directory is empty after a reboot.
 """
 
 from __future__ import annotations
@@ -93,6 +94,10 @@ class FleetRecord:
     def machines_of(self, path: Path) -> Path:
         """Where the machines' records and directories lie, if the fleet's directory is ``path``."""
         return Path(self.machines) if self.machines else path / "machines"
+
+    def consoles_of(self, path: Path) -> Path:
+        """Where the logs of the machines' consoles lie: beside the machines."""
+        return self.machines_of(path).with_name("consoles")
 
 
 @dataclass(frozen=True, kw_only=True)

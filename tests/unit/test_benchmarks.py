@@ -150,7 +150,7 @@ def test_the_floor_is_the_same_machine(option):
         uuid="0",
         accelerator=Accelerator.TCG,
         files={path: str(path) for path in (profile.kernel, profile.initrd)},
-        console=Path("console"),
+        log_fd=6,
         console_fd=5,
         qmp_fd=3,
         mac=slot.mac,

@@ -1,0 +1,154 @@
+"""Reading a machine's console from its log, boot after boot, also while it goes on.
+
+Readers read the file, each at their own pace: a slow one delays nobody, and may find that a part
+that it had not come to was dropped meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from taskgen.errors import ConfigError
+from taskgen.host.console_boots import Boot
+from taskgen.host.console_lines import BootReader, Line, start_of_last, start_since
+from taskgen.host.console_log import ConsoleLog
+from taskgen.host.waiting import in_thread
+
+#: Seconds after which the beginning of a line is given that is not through, a prompt for example.
+PROMPT_S = 0.2
+
+#: Seconds of silence after which whoever waits is told that there is nothing.
+IDLE_S = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which part of a log.
+
+    :ivar boot: number of a boot; 0 is the newest, -1 the one before; ``None``: the newest, or with
+        ``since`` or ``until`` all.
+    :ivar lines: so many last ones of what there is, counted before ``until``; ``None``: all.
+    :ivar since_ns: lines of this time or later, ns since the epoch.
+    :ivar until_ns: no lines that were begun after this time.
+    :ivar follow: go on with what comes. With ``boot`` to the end of that boot, else for ever.
+    """
+
+    boot: int | None = None
+    lines: int | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
+    follow: bool = False
+
+
+def chosen(log: ConsoleLog, wanted: Wanted) -> list[Boot]:
+    """The boots that are wanted, oldest first.
+
+    :raises ConfigError: if there is no such boot.
+    """
+    boots = list(log.boots)
+    if wanted.boot is None:
+        timed = wanted.since_ns is not None or wanted.until_ns is not None
+        return boots if timed else boots[-1:]
+    if wanted.boot > 0:
+        found = [boot for boot in boots if boot.number == wanted.boot]
+    else:
+        found = boots[wanted.boot - 1 :][:1] if wanted.boot > -len(boots) else []
+    if not found:
+        kept = f"{boots[0].number} to {boots[-1].number}" if boots else "none"
+        raise ConfigError(
+            f"{log.name}: boot {wanted.boot} is not kept",
+            hint=f"kept are {kept}: taskgen machine log {log.name} --boots",
+        )
+    return found
+
+
+async def read(log: ConsoleLog, wanted: Wanted) -> AsyncIterator[list[Line]]:
+    """The lines that are wanted, some at once. While they are waited for, an empty list comes now
+    and then.
+
+    :raises ConfigError: if there is no such boot.
+    :raises OSError: if the log cannot be read.
+    """
+    boots = chosen(log, wanted)
+    for boot, start in await in_thread(None, _starts, log, boots, wanted):
+        follow = wanted.follow and boot.number == boots[-1].number
+        async for lines in _boot(log, boot, start, follow=follow):
+            early = [line for line in lines if not _is_later(line, wanted.until_ns)]
+            yield early
+            if len(early) < len(lines):
+                return
+    if not wanted.follow or wanted.boot is not None:
+        return
+    number = boots[-1].number if boots else 0
+    while True:
+        news = log.news
+        following = next((boot for boot in log.boots if boot.number > number), None)
+        if following is None:
+            await _within(news, IDLE_S)
+            yield []
+            continue
+        async for lines in _boot(log, following, following.first, follow=True):
+            yield lines
+        number = following.number
+
+
+async def _boot(
+    log: ConsoleLog, boot: Boot, start: int, *, follow: bool
+) -> AsyncIterator[list[Line]]:
+    """Lines of one boot, to its end or, where it is not followed, to what there is of it."""
+    try:
+        reader = await in_thread(None, BootReader, log, boot, start, undo=BootReader.close)
+    except FileNotFoundError:  # it was dropped just now
+        return
+    try:
+        while True:
+            news, goes_on = log.news, follow and log.is_open(boot)
+            lines = await in_thread(None, reader.read)
+            if not lines and goes_on and not await _within(news, PROMPT_S):
+                lines = await in_thread(None, partial(reader.read, pieces=True))
+                if not lines:
+                    await _within(news, IDLE_S)
+            if lines or goes_on:
+                yield lines
+            else:
+                return
+    finally:
+        reader.close()
+
+
+def _starts(log: ConsoleLog, boots: list[Boot], wanted: Wanted) -> list[tuple[Boot, int]]:
+    """In which boots to begin where, oldest first. Blocks."""
+    found: list[tuple[Boot, int]] = []
+    left = wanted.lines
+    for boot in reversed(boots):
+        if left == 0 and found:
+            break
+        start: int | None = boot.first
+        with suppress(FileNotFoundError):  # it was dropped just now
+            if wanted.since_ns is not None:
+                start = start_since(log, boot, wanted.since_ns)
+            if left is not None and start is not None:
+                start, lines = start_of_last(log, boot, left, start)
+                left -= lines
+        if start is not None:
+            found.append((boot, start))
+        elif not found and boot is boots[-1]:  # it may go on
+            found.append((boot, log.end(boot)))
+    return found[::-1]
+
+
+def _is_later(line: Line, until_ns: int | None) -> bool:
+    return until_ns is not None and (line.earliest_ns or 0) > until_ns
+
+
+async def _within(news: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""Holes at the head of a file: its old part goes, all offsets stay, whoever appends goes on.
+
+One system call by ctypes: Python has ``posix_fallocate`` only, which makes no holes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate64.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+_KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # linux/falloc.h
+
+#: Whole blocks are given back to the file system; this is a multiple of any usual one's.
+BLOCK = 4096
+
+
+def punch(path: Path, start: int, end: int) -> None:
+    """Give the bytes from ``start`` to before ``end`` back; they read as zeros from now on.
+
+    Blocks, for as long as the file system needs to write them out first.
+
+    :raises OSError: if that cannot be; nothing is changed then.
+    """
+    if end <= start:
+        return
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if _libc.fallocate64(file, _PUNCH_HOLE | _KEEP_SIZE, start, end - start) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(file)
+
+
+def can_punch(directory: Path) -> bool:
+    """Whether the file system of a directory can do it. Makes a small file there to see. Blocks.
+
+    :raises OSError: if that file cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=".hole-") as file:
+        file.write(b"x" * 2 * BLOCK)
+        file.flush()
+        try:
+            punch(Path(file.name), 0, BLOCK)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                return False
+            raise
+    return True
