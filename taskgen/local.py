@@ -26,6 +26,7 @@ from taskgen.host.adoption import daemon_fleet
 from taskgen.host.capacity import capacity, placement
 from taskgen.host.cleanup import sweep
 from taskgen.host.command_lines import end_all, is_qemu
+from taskgen.host.console_boots import Limits
 from taskgen.host.cores import check_cores, whole_cores
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
@@ -45,7 +46,7 @@ from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
 from taskgen.room import Room
-from taskgen.settings import Settings
+from taskgen.settings import ConsoleSettings, Settings
 from taskgen.slots import Network, load_network
 
 log = logging.getLogger(__name__)
@@ -221,6 +222,11 @@ class LocalFleet:
                 log.warning("%s", reason)
         self._said = reasons
 
+    async def keep_consoles(self, settings: ConsoleSettings) -> None:
+        """Keep of what consoles have said and say what these settings want, and no more."""
+        self.directory.consoles.limits = _console_limits(settings, self.plan.kind)
+        await self.directory.consoles.tidy()
+
     def _tap_gone(self, tap: str) -> None:
         if machine := self._by_tap.get(tap):
             machine.tap_gone()
@@ -273,6 +279,8 @@ async def local_fleet(
         untouched = directory.adopted and (fleet is None or bool(fleet.left))
         return keep() or untouched
 
+    directory.consoles.limits = _console_limits(settings.console, plan.kind)
+    directory.consoles.problems = problems or Problems()
     try:
         left = directory.machine_records()
         async with fleet_network(
@@ -289,6 +297,12 @@ async def local_fleet(
             directory.release()
         else:
             directory.close()
+
+
+def _console_limits(settings: ConsoleSettings, kind: Kind) -> Limits:
+    """Older boots are kept where somebody could read them: a daemon is asked for them."""
+    boots = settings.boots if kind is Kind.DAEMON else 1
+    return Limits(boot_bytes=int(settings.megabytes * 1e6), boots=boots)
 
 
 def _end_machines(directory: FleetDirectory) -> None:

@@ -9,6 +9,8 @@ from taskgen import resources
 from taskgen.events import model
 from taskgen.frozen import thaw
 from taskgen.host import leases
+from taskgen.host.console_lines import Line
+from taskgen.host.console_log import ConsoleLog
 from taskgen.hosts import HostStatus
 from taskgen.interfaces import Counts, SessionSettings
 from taskgen.machine_info import MachineInfo
@@ -38,6 +40,39 @@ def counts(value: Counts) -> resources.Counts:
 
 def machine(info: MachineInfo) -> resources.Machine:
     return _machine(info).model_copy(update={"trouble": _diagnosis(info.trouble)})
+
+
+def console_boots(log: ConsoleLog) -> list[resources.ConsoleBoot]:
+    """The boots of a machine of which something is kept, oldest first. Blocks shortly."""
+    found = []
+    for boot in log.boots:
+        end = log.end(boot)
+        last_ns = log.last_output_ns(boot)
+        found.append(
+            resources.ConsoleBoot(
+                number=boot.number,
+                why=str(boot.why),
+                began=boot.began,
+                uuid=boot.uuid,
+                running=log.is_open(boot),
+                kept=max(0, end - boot.kept_from),
+                dropped=boot.kept_from - boot.first,
+                last_output=last_ns / 1e9 if last_ns else None,
+            )
+        )
+    return found
+
+
+def console_line(line: Line) -> resources.ConsoleLine:
+    return resources.ConsoleLine(
+        boot=line.boot,
+        offset=line.offset,
+        text=line.text,
+        whole=line.whole,
+        dropped=line.dropped,
+        at=None if line.latest_ns is None else line.latest_ns / 1e9,
+        not_before=None if line.earliest_ns is None else line.earliest_ns / 1e9,
+    )
 
 
 def degradation(problem: Problem) -> resources.Degradation:

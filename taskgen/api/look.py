@@ -10,7 +10,7 @@ from taskgen.api import convert
 from taskgen.api.context import Context
 from taskgen.errors import UnknownMachineError
 from taskgen.host.console_hub import ConsoleHub
-from taskgen.host.waiting import in_thread
+from taskgen.host.console_log import ConsoleLog
 from taskgen.machine import Machine
 
 
@@ -103,12 +103,19 @@ def console_hub(context: Context, name: str) -> ConsoleHub:
     return _running(context, name).console_hub
 
 
-async def console_tail(context: Context, name: str, lines: int) -> str:
-    """The last lines that a machine's console has printed.
+def console_log(context: Context, name: str) -> ConsoleLog:
+    """What is kept of a machine's console, also of one that is gone.
 
-    :raises UnknownMachineError: if there is none of this name with a console now.
+    :raises UnknownMachineError: if there has never been one of this name.
     """
-    return await in_thread(None, _running(context, name).qemu.console.tail, lines)
+    fleet = context.service.fleet
+    found = fleet.directory.consoles.find(name) if fleet else None
+    if found is None:
+        raise UnknownMachineError(
+            f"nothing is kept of the console of a machine {name!r}",
+            hint="taskgen machine ls shows the machines that there are",
+        )
+    return found
 
 
 def _running(context: Context, name: str) -> Machine:

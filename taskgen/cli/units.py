@@ -72,16 +72,26 @@ def number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}".replace(",", " ")
 
 
+def size(count: int) -> str:
+    """Bytes, with three digits, as in ``1.25 MB``."""
+    value, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"
+
+
 def moment_of(text: str, now: float | None = None) -> float:
     """The time that was typed, in seconds since the epoch.
 
     :param text: as in ``2026-05-01``, ``2026-05-01T12:30`` (here, unless it names a zone), or how
-        long ago, as in ``90min``, ``2h`` or ``3d``.
+        long ago, as in ``90min`` or ``90m``, ``2h`` or ``3d``.
     :raises ConfigError: if it is none of these.
     """
-    if ago := re.fullmatch(r"(\d{1,9}) ?(s|min|h|d)", text):
-        size = next(size for size, unit in _UNITS if unit == ago[2])
-        return (time.time() if now is None else now) - int(ago[1]) * size
+    if ago := re.fullmatch(r"(\d{1,9}) ?(s|min|m|h|d)", text):
+        unit_s = next(seconds for seconds, unit in _UNITS if unit.startswith(ago[2]))
+        return (time.time() if now is None else now) - int(ago[1]) * unit_s
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError) as error:

@@ -27,6 +27,7 @@ class Api:
     restart_machine = Route(calls.restart_machine)
     drain_machine = Route(calls.drain_machine)
     kill_machine = Route(calls.kill_machine)
+    machine_boots = Listing(calls.machine_boots)
     machine_log = Route(calls.machine_log)
     hosts = Listing(calls.hosts)
     hosts_summary = Route(calls.hosts_summary)

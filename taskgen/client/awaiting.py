@@ -23,7 +23,7 @@ from taskgen.client.stream import SILENT_S, Position, refusal
 from taskgen.client.transport import Repeats, unreachable
 from taskgen.client.uploads import digest, found
 from taskgen.errors import DaemonUnreachableError, TaskgenError
-from taskgen.resources import EventKind, StreamEvent
+from taskgen.resources import ConsoleLine, EventKind, StreamEvent
 
 T = TypeVar("T")
 
@@ -119,6 +119,16 @@ class AsyncClient(Api, Awaiting):
             async for piece in pieces:
                 size += file.write(piece)
         return size
+
+    async def console_lines(self, name: str, **choice: Any) -> AsyncGenerator[ConsoleLine, None]:
+        """As :meth:`Client.console_lines`."""
+        try:
+            async with self._stream(calls.console_lines(name, **choice), SILENT_S) as response:
+                async for line in response.aiter_lines():
+                    if line:
+                        yield ConsoleLine.model_validate_json(line)
+        except httpx.TransportError as error:
+            raise unreachable(self.address, error) from error
 
     async def console(self, name: str, *, recent: bool = False) -> AsyncConsole:
         """As :meth:`Client.console`."""

@@ -23,7 +23,7 @@ from taskgen.client.stream import SILENT_S, Position, refusal
 from taskgen.client.transport import Repeats, over_socket, unreachable
 from taskgen.client.uploads import digest, found
 from taskgen.errors import DaemonUnreachableError, TaskgenError
-from taskgen.resources import EventKind, StreamEvent
+from taskgen.resources import ConsoleLine, EventKind, StreamEvent
 
 T = TypeVar("T")
 
@@ -127,6 +127,20 @@ class Client(Api, Blocking):
         :returns: the number of bytes.
         """
         return sum(file.write(piece) for piece in self.results(**choice))
+
+    def console_lines(self, name: str, **choice: Any) -> Generator[ConsoleLine, None, None]:
+        """What a machine's console has printed, line by line, as it is read.
+
+        :param choice: parameters of :func:`taskgen.client.calls.console_lines`. With ``follow`` and
+            no ``boot``, it ends only with the daemon.
+        :raises DaemonUnreachableError: also if the connection is lost.
+        """
+        try:
+            with self._stream(calls.console_lines(name, **choice), read_s=SILENT_S) as response:
+                for line in filter(None, response.iter_lines()):
+                    yield ConsoleLine.model_validate_json(line)
+        except httpx.TransportError as error:
+            raise unreachable(self.address, error) from error
 
     def console(self, name: str, *, recent: bool = False) -> Console:
         """A machine's console, from now on; several may look at once.

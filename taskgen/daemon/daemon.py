@@ -102,8 +102,10 @@ class Daemon:
                 await queue.prune_by(self.settings.results)
                 used = await queue.binaries_in_use()
                 await in_thread(None, self.binaries.sweep, used)
+                if self.service.fleet:
+                    await self.service.fleet.keep_consoles(self.settings.console)
             except (TaskgenError, OSError) as error:  # a full disk, say: that is told elsewhere
-                log.warning("old jobs and binaries are not removed now: %s", error)
+                log.warning("what is old is not removed now: %s", error)
             try:
                 async with asyncio.timeout(CLEANING_INTERVAL_S):
                     await self._clean.wait()

@@ -16,6 +16,7 @@ from pathlib import Path
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError
 from taskgen.host.holes import BLOCK
+from taskgen.whole_file import whole_file
 
 _VERSION = 1
 
@@ -141,7 +142,6 @@ def save(path: Path, boots: Sequence[Boot]) -> None:
 
     :raises OSError: if that fails.
     """
-    temporary = path.with_suffix(".new")
     index = _Index(version=_VERSION, boots=tuple(boots))
-    temporary.write_text(json.dumps(asdict(index), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path, durable=False) as file:  # one that is torn is made anew
+        file.write(json.dumps(asdict(index), indent=1).encode() + b"\n")

@@ -7,8 +7,8 @@ that it had not come to was dropped meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,7 +66,7 @@ def chosen(log: ConsoleLog, wanted: Wanted) -> list[Boot]:
     return found
 
 
-async def read(log: ConsoleLog, wanted: Wanted) -> AsyncIterator[list[Line]]:
+async def read(log: ConsoleLog, wanted: Wanted) -> AsyncGenerator[list[Line], None]:
     """The lines that are wanted, some at once. While they are waited for, an empty list comes now
     and then.
 
@@ -76,11 +76,12 @@ async def read(log: ConsoleLog, wanted: Wanted) -> AsyncIterator[list[Line]]:
     boots = chosen(log, wanted)
     for boot, start in await in_thread(None, _starts, log, boots, wanted):
         follow = wanted.follow and boot.number == boots[-1].number
-        async for lines in _boot(log, boot, start, follow=follow):
-            early = [line for line in lines if not _is_later(line, wanted.until_ns)]
-            yield early
-            if len(early) < len(lines):
-                return
+        async with aclosing(_boot(log, boot, start, follow=follow)) as reading:
+            async for lines in reading:
+                early = [line for line in lines if not _is_later(line, wanted.until_ns)]
+                yield early
+                if len(early) < len(lines):
+                    return
     if not wanted.follow or wanted.boot is not None:
         return
     number = boots[-1].number if boots else 0
@@ -91,14 +92,15 @@ async def read(log: ConsoleLog, wanted: Wanted) -> AsyncIterator[list[Line]]:
             await _within(news, IDLE_S)
             yield []
             continue
-        async for lines in _boot(log, following, following.first, follow=True):
-            yield lines
+        async with aclosing(_boot(log, following, following.first, follow=True)) as reading:
+            async for lines in reading:
+                yield lines
         number = following.number
 
 
 async def _boot(
     log: ConsoleLog, boot: Boot, start: int, *, follow: bool
-) -> AsyncIterator[list[Line]]:
+) -> AsyncGenerator[list[Line], None]:
     """Lines of one boot, to its end or, where it is not followed, to what there is of it."""
     try:
         reader = await in_thread(None, BootReader, log, boot, start, undo=BootReader.close)

@@ -15,14 +15,14 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from taskgen.host import console_boots
 from taskgen.host.console import Console, Output
 from taskgen.host.console_boots import Boot, Limits, Why
-from taskgen.host.console_times import TimesWriter
+from taskgen.host.console_times import TimesReader, TimesWriter
 from taskgen.host.holes import punch
 from taskgen.host.waiting import finish, in_thread
 
@@ -78,6 +78,14 @@ class ConsoleLog:
         """Offset behind its last byte."""
         return console_boots.end_of(self._boots, boot, self._size)
 
+    def last_output_ns(self, boot: Boot) -> int | None:
+        """When it said something last, ns since the epoch; ``None``: it said nothing, or nobody
+        noted it. Blocks shortly."""
+        with closing(TimesReader(self.times(boot))) as times:
+            end = self.end(boot)
+            last = next(times.spans(end - 1), None) if end > boot.first else None
+        return last.latest_ns if last else None
+
     def is_open(self, boot: Boot) -> bool:
         """Whether more of it can come."""
         return self.live and boot.number == self._boots[-1].number
@@ -107,13 +115,16 @@ class ConsoleLog:
         return self.file(boot)
 
     def reset(self) -> None:
-        """The guest starts anew in the QEMU that runs. Blocks shortly."""
+        """The guest starts anew in the QEMU that runs. A boot that has printed nothing counts with
+        the next one. Blocks shortly."""
         if not self._boots:
             return
         if self._console is not None:
             self._console.look()
         last = self._boots[-1]
         first = self._size(last.file)
+        if first == last.first:
+            return  # firmware resets again what was reset, before it prints anything
         self._set(
             (
                 *self._boots,

@@ -6,6 +6,7 @@ epoch, durations seconds, unless a name says otherwise.
 """
 
 from taskgen.resources.base import Page, Problem, Request, Resource
+from taskgen.resources.consoles import ConsoleBoot, ConsoleLine
 from taskgen.resources.diagnosis import Diagnosis
 from taskgen.resources.events import EventKind, StreamEvent
 from taskgen.resources.fleet import (
@@ -38,6 +39,8 @@ __all__ = [
     "Attempt",
     "AttemptPage",
     "Binary",
+    "ConsoleBoot",
+    "ConsoleLine",
     "Counts",
     "Degradation",
     "Diagnosis",

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from taskgen.host.fleet_directory import FleetDirectory
@@ -72,6 +73,17 @@ async def machine(profile, directory, net, number=1):
         mac=slot.mac,
     ) as qemu:
         yield qemu
+
+
+def shell(profile, script=""):
+    """A guest whose console is a shell, which begins with a script without quotes."""
+    words = f' -- -c "{script}"' if script else ""
+    return replace(profile, append=f"{profile.append} rdinit=/bin/sh{words}")
+
+
+def counting(profile, pause="j=0; while [ $j -lt 500 ]; do j=$((j+1)); done"):
+    """A guest that prints numbered lines without end."""
+    return shell(profile, f"i=0; while :; do echo line $i .; i=$((i+1)); {pause}; done")
 
 
 async def available(net, address, timeout_s=20):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from host_tools import available, fleet, lone_machine, machine
+from host_tools import available, fleet, lone_machine, machine, shell
 
 from taskgen.errors import (
     BootError,
@@ -238,11 +238,6 @@ def test_other_kinds_with_an_image_of_the_users(network, tmp_path, name, image, 
         assert path.read_bytes() == content
 
     asyncio.run(main())
-
-
-def shell(profile):
-    """A guest whose console is a shell."""
-    return replace(profile, append=profile.append + " rdinit=/bin/sh")
 
 
 async def said(viewer, wanted):

@@ -4,12 +4,12 @@ from datetime import datetime
 
 import pytest
 
+from taskgen.cli.console_text import ConsolePrinter
 from taskgen.cli.event_text import in_a_line
-from taskgen.cli.machine_log import behind
 from taskgen.cli.raw_terminal import key_of, name_of
-from taskgen.cli.units import age, clock, duration, moment, moment_of, number, rate
+from taskgen.cli.units import age, clock, duration, moment, moment_of, number, rate, size
 from taskgen.errors import ConfigError
-from taskgen.resources import EventKind, StreamEvent
+from taskgen.resources import ConsoleLine, EventKind, StreamEvent
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,50 @@ def test_a_key_is_written_with_a_caret_or_is_itself():
 
 
 @pytest.mark.parametrize(
-    ("said", "more", "left"),
+    ("count", "words"),
     [
-        ("boot\nready\n", "", ""),
-        ("boot\nready\n", "ready\nrun\n", "run\n"),
-        ("boot\nready\n", "run\n", "run\n"),
-        ("boot\n", "boot\n", ""),
-        ("", "run\n", "run\n"),
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1_250, "1.25 kB"),
+        (999_600, "1 MB"),
+        (7_340_000, "7.34 MB"),
+        (3e15, "3e+03 TB"),
     ],
 )
-def test_what_the_log_has_already_is_not_told_again(said, more, left):
-    assert behind(said, more) == left
+def test_a_size_has_three_digits(count, words):
+    assert size(count) == words
+
+
+LINE = {"boot": 1, "offset": 0, "text": "hello", "whole": True}
+
+
+def printed(capsys, *lines, **options):
+    printer = ConsolePrinter(**{"timestamps": False, **options})
+    for line in lines:
+        printer.show(ConsoleLine.model_validate({**LINE, **line}))
+    printer.end()
+    return capsys.readouterr()
+
+
+def test_lines_of_a_console_are_printed_as_they_were_said(capsys):
+    said = printed(
+        capsys,
+        {"dropped": 1_500},
+        {"text": "log", "whole": False},
+        {"text": "in: ", "whole": False},
+        {"boot": 2, "text": "again"},
+    )
+    assert said.out == "hello\nlogin: \nagain\n"
+    assert "1.5 kB before this are not kept any more" in said.err
+    assert "boot 2 began" in said.err
+
+
+def test_a_line_that_nobody_saw_being_said_has_a_bound_for_its_time(capsys):
+    seen = {"at": 1000.5, "not_before": 1000.49, "whole": False}
+    unseen = {"at": 1000.5, "not_before": 900.0}
+    out = printed(capsys, seen, unseen, unseen, {}, timestamps=True).out
+    at = datetime.fromtimestamp(1000.5).isoformat(" ", "milliseconds")
+    assert out == f"{at}  hellohello\n<{at} hello\n{'?':24} hello\n"
 
 
 MACHINE = {"name": "taskgen-1", "state": "running", "run": "j-0-1", "reason": ""}

@@ -92,7 +92,7 @@ class _Stream(Response):
                     "headers": self.raw_headers,
                 }
             )
-            await first_of(self._send_all(send), _gone(receive))
+            await first_of(self._send_all(send), gone(receive))
 
     async def _send_all(self, send: Send) -> None:
         async for chunk in _chunks(self._subscription):
@@ -118,6 +118,7 @@ def _frame(notice: Notice) -> str:
     return f"id: {notice.id}\nevent: {notice.kind}\ndata: {notice.json}\n\n"
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
+    """Wait until the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

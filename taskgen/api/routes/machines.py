@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Query
-from fastapi.responses import PlainTextResponse
-
 from taskgen.api import look
 from taskgen.api.body import StrictRouter
 from taskgen.api.context import Context, Here
@@ -53,26 +48,6 @@ async def kill_machine(here: Here, name: str) -> Machine:
     before = _machine(here, name)
     _pool(here, name).kill_machine(name)
     return look.machine(here, name) or before
-
-
-@router.get(
-    "/{name}/log",
-    response_class=PlainTextResponse,
-    responses=described(
-        404, 422, also={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-    ),
-)
-async def machine_log(
-    here: Here,
-    name: str,
-    lines: Annotated[
-        int, Query(ge=1, le=10_000, description="The last so many, of the last 64 KiB.")
-    ] = 100,
-) -> PlainTextResponse:
-    """What its console has printed last, without colours and control characters."""
-    _machine(here, name)
-    text = await look.console_tail(here, name, lines)
-    return PlainTextResponse(text + "\n" if text else "")
 
 
 def _machine(context: Context, name: str) -> Machine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from taskgen.client.call import Call, reads, text
 from taskgen.client.calls.common import PAGE, path_of, refused
 from taskgen.resources import (
+    ConsoleBoot,
     Fleet,
     FleetChange,
     Health,
@@ -116,14 +118,51 @@ def kill_machine(name: str) -> Call[Machine]:
     return _to_machine(name, "kill")
 
 
-def machine_log(name: str, *, lines: int | None = None) -> Call[str]:
-    """What a machine's console has printed.
-
-    :param lines: only so many last ones; default: the daemon's choice.
-    """
+def machine_boots(name: str) -> Call[Page[ConsoleBoot]]:
+    """The boots of a machine whose console is kept, oldest first; also of one that is gone."""
     return Call(
-        method="GET", path=path_of("machines", name, "log"), read=text, query={"lines": lines}
+        method="GET", path=path_of("machines", name, "boots"), read=reads(Page[ConsoleBoot])
     )
+
+
+def machine_log(
+    name: str,
+    *,
+    lines: int | None = None,
+    boot: int | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    timestamps: bool = False,
+) -> Call[str]:
+    """What a machine's console has printed; also of one that is gone.
+
+    :param lines: only so many last ones; default: the daemon's choice, or all with ``since`` or
+        ``until``.
+    :param boot: number of a boot; 0 is the newest, -1 the one before. Default: the newest; all with
+        ``since`` or ``until``.
+    :param since: only what was printed at this time or later, in seconds since the epoch.
+    :param until: nothing that was printed after it.
+    :param timestamps: with the time before each line.
+    """
+    query = {
+        "lines": lines,
+        "boot": boot,
+        "since": since,
+        "until": until,
+        "timestamps": timestamps or None,
+    }
+    return Call(method="GET", path=path_of("machines", name, "log"), read=text, query=query)
+
+
+def console_lines(name: str, *, follow: bool = False, **choice: Any) -> Call[str]:
+    """What a machine's console has printed, with the time of each line.
+
+    :param follow: go on with what it prints: to the end of ``boot`` where one is named, else for
+        ever, over all later boots.
+    :param choice: parameters of :func:`machine_log`, but for ``timestamps``.
+    """
+    call = machine_log(name, **choice)
+    return replace(call, query={**call.query, "format": "jsonl", "follow": follow or None})
 
 
 def hosts(*, page: int = PAGE) -> Call[Page[Host]]:
