@@ -9,18 +9,23 @@ from rich.text import Text
 
 from taskgen.cli.diagnosis_text import diagnosis_facts
 from taskgen.cli.listing import Column, print_facts, print_json, print_list, state
+from taskgen.cli.note import note
 from taskgen.cli.options import json_option
+from taskgen.cli.run_timeline import COLUMNS, Moment, console_of, timeline
 from taskgen.cli.units import duration, moment
 from taskgen.client import Client
-from taskgen.errors import console_lines
+from taskgen.errors import UnknownMachineError, console_lines
 from taskgen.printable import printable
 from taskgen.resources import Activation, Attempt, Run, RunEvent
 
 
 @click.command()
 @click.argument("run_id", metavar="ID")
+@click.option(
+    "--console", is_flag=True, help="With what the console said meanwhile, beside what tasks did."
+)
 @json_option
-def show(run_id: str, as_json: bool) -> None:
+def show(run_id: str, console: bool, as_json: bool) -> None:
     """Tell the story of a run: its attempts, what was wrong with their machines, its activations,
     events and console.
 
@@ -31,6 +36,7 @@ def show(run_id: str, as_json: bool) -> None:
     """
     with Client() as client:
         run = client.run(run_id)
+        moments = _moments(client, run.ended) if console and run.ended and not as_json else []
     if as_json:
         print_json(run)
         return
@@ -45,6 +51,9 @@ def show(run_id: str, as_json: bool) -> None:
         return
     click.echo()
     print_list(run.ended.activations, _ACTIVATIONS, empty="no activations")
+    if console:
+        click.echo()
+        print_list(moments, COLUMNS, empty="nothing happened of which something is kept")
     if run.ended.events:
         click.echo()
         print_list(run.ended.events, _EVENTS, empty="")
@@ -54,6 +63,15 @@ def show(run_id: str, as_json: bool) -> None:
     if run.ended.diagnosis and run.ended.diagnosis.registers:
         click.echo(f"\nregisters of {run.ended.target}:", nl=False)
         click.echo(printable(console_lines(run.ended.diagnosis.registers, lines=200)))
+
+
+def _moments(client: Client, attempt: Attempt) -> list[Moment]:
+    try:
+        lines = console_of(client, attempt)
+    except UnknownMachineError as error:  # a board, say
+        note(error.message)
+        lines = []
+    return timeline(attempt, lines)
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str | Text]]:

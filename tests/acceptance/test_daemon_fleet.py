@@ -184,7 +184,7 @@ class TestConsole:
             assert terminal.modes == before
 
     def test_the_log_has_what_was_printed_and_goes_on(self):
-        whole = done("machine", "log", "taskgen-1", "--lines", "10000").out
+        whole = done("machine", "log", "taskgen-1", "--lines", "all").out
         assert len(whole.splitlines()) > 5
         assert done("machine", "log", "taskgen-1", "--lines", "2").out == "".join(
             line + "\n" for line in whole.splitlines()[-2:]
@@ -195,6 +195,37 @@ class TestConsole:
             log.wait_for("pi")
             log.signal(signal.SIGINT)
             assert log.end().status == 130
+
+    def test_what_it_said_is_beside_what_the_tasks_did(self):
+        job = done("job", "add", "example.Hey", "--wait", "-q").out.split()[0]
+        said = done("run", "show", f"{job}-0-1", "--console").out.splitlines()
+        table = said[next(n for n, line in enumerate(said) if "who" in line) :]
+        assert any("activation 1 starts" in line for line in table)
+        assert any(line.split()[1] == "console" for line in table[1:])
+        times = [float(line.split()[0].lstrip("<")) for line in table[1:] if line]
+        assert times == sorted(times)
+
+    def test_it_is_kept_when_the_machine_is_gone(self, daemon):
+        before = asked("machine", "log", "--boots", "taskgen-1")
+        whole = done("machine", "log", "taskgen-1", "--lines", "all").out
+        done("machine", "drain", "taskgen-1")
+        daemon.end(signal.SIGKILL)
+        daemon.start()
+        boots = asked("machine", "log", "--boots", "taskgen-1")
+        assert [boot["number"] for boot in boots[: len(before)]] == [
+            boot["number"] for boot in before
+        ]
+        number = str(before[-1]["number"])
+        again = done("machine", "log", "taskgen-1", "--lines", "all", "--boot", number).out
+        assert again.startswith(whole)
+        timed = done("machine", "log", "taskgen-1", "--boot", number, "--timestamps").out
+        assert re.match(r"<?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ", timed)
+        assert done("machine", "log", "taskgen-1", "--since", "2001-01-01").out.startswith(
+            done("machine", "log", "taskgen-1", "--boot", str(boots[0]["number"]), "-n", "all").out
+        )
+        said = taskgen("machine", "log", "taskgen-1", "--boot", "999")
+        assert (said.status, said.out) == (2, "")
+        assert "boot 999 is not kept (kept are " in said.err
 
 
 def until_raw(terminal, before):
