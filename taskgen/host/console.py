@@ -27,8 +27,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _WINDOW = 64 * 1024
 
 #: Seconds after a look in which nobody looks again: QEMU writes each byte by itself, so a guest
-#: that prints much would else keep us busy.
+#: that prints much would else keep us busy. Twice as long after each look that finds something.
 HOLD_OFF_S = 0.01
+LONGEST_HOLD_OFF_S = 0.04
 
 #: Seconds until the kernel is asked again to tell of output, where it could not.
 _RETRY_S = 1.0
@@ -86,8 +87,8 @@ class Console:
     def on_output(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with whatever the guest prints from now on; it must not block.
 
-        It is told within milliseconds of the first byte after a silence, and at most a hundred
-        times a second. What is told once is on the file, and never told again.
+        It is told within milliseconds of the first byte after a silence, and of what comes on and
+        on 25 times a second. What is told once is on the file, and never told again.
 
         :returns: call it to be told no more.
         :raises HostError: if the file cannot be watched.
@@ -185,6 +186,7 @@ class _Watch:
         self._size = os.fstat(self._file.fileno()).st_size
         self._looked_ns = time.time_ns()
         self._timer: asyncio.TimerHandle | None = None
+        self._hold_off_s = HOLD_OFF_S
         self._armed = False  # the kernel will tell, or has told just now
         self._forget: Callable[[], None] = lambda: None
         try:
@@ -210,6 +212,7 @@ class _Watch:
             self._hold_off()
         else:
             self._armed = True
+            self._hold_off_s = HOLD_OFF_S
 
     def _changed(self) -> None:
         self._look(None)
@@ -218,7 +221,8 @@ class _Watch:
 
     def _hold_off(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(HOLD_OFF_S, self._look_again)
+        self._timer = loop.call_later(self._hold_off_s, self._look_again)
+        self._hold_off_s = min(2 * self._hold_off_s, LONGEST_HOLD_OFF_S)
 
     def _look_again(self) -> None:
         if self._file.closed:

@@ -109,7 +109,8 @@ async def _boot(
     try:
         while True:
             news, goes_on = log.news, follow and log.is_open(boot)
-            lines = await in_thread(None, reader.read)
+            # Nobody waits for the end of a line where the boot is not followed.
+            lines = await in_thread(None, partial(reader.read, pieces=not goes_on))
             if not lines and goes_on and not await _within(news, PROMPT_S):
                 lines = await in_thread(None, partial(reader.read, pieces=True))
                 if not lines:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("<QQQ")  # end, earliest and latest, ns since the epoch
 
-#: Records that are kept at least; a guest that prints without end makes a hundred a second.
+#: Records that are kept at least; a guest that prints without end makes 25 a second.
 KEPT = 2**16
 
 _AT_ONCE = 1024

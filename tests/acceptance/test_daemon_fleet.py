@@ -189,7 +189,7 @@ class TestConsole:
         assert done("machine", "log", "taskgen-1", "--lines", "2").out == "".join(
             line + "\n" for line in whole.splitlines()[-2:]
         )
-        with started("machine", "log", "-f", "--lines", "1", "taskgen-1") as log:
+        with started("machine", "log", "-f", "--lines", "2", "taskgen-1") as log:
             log.wait_for("")
             done("job", "add", "example.Pi", "--wait")
             log.wait_for("pi")
