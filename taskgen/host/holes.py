@@ -23,6 +23,7 @@ BLOCK = 4096
 def punch(path: Path, start: int, end: int) -> None:
     """Give the bytes from ``start`` to before ``end`` back; they read as zeros from now on.
 
+    What is a hole already is left alone, and with it the time at which the file was changed.
     Blocks, for as long as the file system needs to write them out first.
 
     :raises OSError: if that cannot be; nothing is changed then.
@@ -31,11 +32,22 @@ def punch(path: Path, start: int, end: int) -> None:
         return
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
+        if _first_data(file, start) >= end // BLOCK * BLOCK:
+            return
         if _libc.fallocate64(file, _PUNCH_HOLE | _KEEP_SIZE, start, end - start) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(path))
     finally:
         os.close(file)
+
+
+def _first_data(file: int, start: int) -> int:
+    try:
+        return os.lseek(file, start, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return os.fstat(file).st_size  # there is none behind it
 
 
 def can_punch(directory: Path) -> bool:

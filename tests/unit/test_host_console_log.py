@@ -18,6 +18,7 @@ from taskgen.host.console_boots import Boot, Limits, Why, holes_of, kept
 from taskgen.host.console_follow import Wanted, read
 from taskgen.host.console_logs import PROBLEM, ConsoleLogs
 from taskgen.host.console_times import TimesReader, TimesWriter
+from taskgen.host.holes import punch
 from taskgen.host.inotify import Inotify
 from taskgen.problems import Problems
 
@@ -309,9 +310,9 @@ def test_whoever_follows_goes_on_from_boot_to_boot(tmp_path):
                 heard.extend((line.boot, line.text, line.whole) for line in lines)
                 more.set()
 
-        async def until(text):
+        async def until(text, times=1):
             async with asyncio.timeout(10):
-                while not any(each[1] == text for each in heard):
+                while [each[1] for each in heard].count(text) < times:
                     more.clear()
                     await more.wait()
 
@@ -329,7 +330,7 @@ def test_whoever_follows_goes_on_from_boot_to_boot(tmp_path):
             await until("after")
         async with asyncio.timeout(10):
             await one_boot
-        assert heard.count((2, "after", True)) == 2
+        await until("after", 2)
         async with world.qemu("b") as console:
             await world.say(b"again\n", console)
             await until("again")
@@ -384,3 +385,20 @@ def test_a_name_does_not_lead_out_of_the_directory(tmp_path):
     assert logs.find("taskgen-1") is not None
     for name in ("taskgen-2", "../other/taskgen-2", "..", "", str(Path(tmp_path / "other"))):
         assert logs.find(name) is None
+
+
+def test_a_hole_is_made_once_and_the_time_of_the_file_stays(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * 20_000)
+    punch(path, 0, 10_000)
+    os.utime(path, ns=(1, 1))
+    before = used(path)
+    punch(path, 0, 10_000)
+    punch(path, 4096, 8192)
+    assert path.stat().st_mtime_ns == 1
+    punch(path, 0, 12_288)
+    assert path.stat().st_mtime_ns > 1
+    assert used(path) < before <= 12_288
+    assert path.read_bytes() == bytes(12_288) + b"x" * (20_000 - 12_288)
+    with pytest.raises(FileNotFoundError):
+        punch(tmp_path / "none", 0, 4096)
