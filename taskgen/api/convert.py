@@ -70,7 +70,7 @@ def console_line(line: Line) -> resources.ConsoleLine:
         text=line.text,
         whole=line.whole,
         dropped=line.dropped,
-        at=None if line.latest_ns is None else line.latest_ns / 1e9,
+        at=line.latest_ns / 1e9,
         not_before=None if line.earliest_ns is None else line.earliest_ns / 1e9,
     )
 

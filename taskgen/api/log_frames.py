@@ -72,8 +72,6 @@ class TextLines:
 
 
 def _moment(line: Line) -> str:
-    if line.latest_ns is None:
-        return "?"
     told = datetime.fromtimestamp(line.latest_ns / 1e9, UTC)
     text = told.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     exact = line.earliest_ns is not None and line.latest_ns - line.earliest_ns <= EXACT_NS

@@ -16,16 +16,13 @@ EXACT_S = 0.1
 
 def told_at(line: ConsoleLine) -> str:
     """When a line was begun: date and time here; ``<`` before it: or earlier."""
-    if line.at is None:
-        return "?"
     text = datetime.fromtimestamp(line.at).isoformat(" ", "milliseconds")
     return text if is_exact(line) else f"<{text}"
 
 
 def is_exact(line: ConsoleLine) -> bool:
     """Whether it is known when a line was begun."""
-    known = line.at is not None and line.not_before is not None
-    return known and line.at - line.not_before <= EXACT_S  # type: ignore[operator]
+    return line.not_before is not None and line.at - line.not_before <= EXACT_S
 
 
 class ConsolePrinter:

@@ -51,7 +51,7 @@ def timeline(attempt: Attempt, lines: Iterable[ConsoleLine]) -> list[Moment]:
     happened = [moment for each in attempt.activations for moment in _of_task(each)]
     first_ms = -AROUND_S * 1000
     for line in lines:
-        if line.at is not None and (at_ms := (line.at - attempt.started_at) * 1000) >= first_ms:
+        if (at_ms := (line.at - attempt.started_at) * 1000) >= first_ms:
             happened.append(Moment(at_ms, "console", line.text, is_exact(line)))
     return sorted(happened, key=lambda each: each.at_ms)
 

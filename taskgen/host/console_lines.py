@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import BinaryIO
 
 from taskgen.host.console import clean
@@ -29,7 +31,7 @@ class Line:
     :ivar whole: whether the line ends here.
     :ivar dropped: bytes of the boot just before it that are not kept any more.
     :ivar earliest_ns: it was not begun before this; ``None``: nobody knows.
-    :ivar latest_ns: it was begun by this time; ``None``: nobody knows.
+    :ivar latest_ns: it was begun by this time.
     """
 
     boot: int
@@ -38,7 +40,7 @@ class Line:
     whole: bool = True
     dropped: int = 0
     earliest_ns: int | None = None
-    latest_ns: int | None = None
+    latest_ns: int = 0
 
     @property
     def text(self) -> str:
@@ -115,28 +117,17 @@ class BootReader:
     def _timed(self, lines: list[Line]) -> list[Line]:
         if not lines:
             return []
-        spans = self._times.spans(lines[0].offset)
-        span: Span | None = next(spans, None)
+        # What is not noted, or not yet, came after what is, and before the log's last change.
+        rest = Span(sys.maxsize, self._times.latest_ns, os.fstat(self._file.fileno()).st_mtime_ns)
+        spans = chain(self._times.spans(lines[0].offset), [rest])
+        span = next(spans)
         found = []
         for line in lines:
-            while span and span.end <= line.offset:
-                span = next(spans, None)
-            found.append(_at(line, span))
+            while span.end <= line.offset:
+                span = next(spans)
+            earliest_ns = span.earliest_ns or None
+            found.append(replace(line, earliest_ns=earliest_ns, latest_ns=span.latest_ns))
         return found
-
-
-def _at(line: Line, span: Span | None) -> Line:
-    if span is None:
-        return line
-    return Line(
-        line.boot,
-        line.offset,
-        line.data,
-        line.whole,
-        line.dropped,
-        span.earliest_ns or None,
-        span.latest_ns,
-    )
 
 
 def start_of_last(log: ConsoleLog, boot: Boot, lines: int, start: int) -> tuple[int, int]:

@@ -124,6 +124,11 @@ class TimesReader:
         """Offset up to which times are known."""
         return self._at(self._count - 1).end if self._count else 0
 
+    @property
+    def latest_ns(self) -> int:
+        """When the last byte was written whose time is known; 0: there is none."""
+        return self._at(self._count - 1).latest_ns if self._count else 0
+
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)

@@ -30,9 +30,7 @@ class ConsoleLine(Resource):
     text: str = Field(description="Without colours and control characters.")
     whole: bool = Field(description="The line ends here; else the next piece goes on with it.")
     dropped: int = Field(default=0, description="Bytes just before it that are not kept any more.")
-    at: float | None = Field(
-        default=None, description="It was begun at this time, or earlier; null: nobody knows."
-    )
+    at: float = Field(description="It was begun at this time, or earlier.")
     not_before: float | None = Field(
         default=None,
         description="It was begun at this time, or later: long before `at` where no daemon was"

@@ -99,7 +99,7 @@ def test_a_size_has_three_digits(count, words):
     assert size(count) == words
 
 
-LINE = {"boot": 1, "offset": 0, "text": "hello", "whole": True}
+LINE = {"boot": 1, "offset": 0, "text": "hello", "whole": True, "at": 1000.5}
 
 
 def printed(capsys, *lines, **options):
@@ -124,11 +124,11 @@ def test_lines_of_a_console_are_printed_as_they_were_said(capsys):
 
 
 def test_a_line_that_nobody_saw_being_said_has_a_bound_for_its_time(capsys):
-    seen = {"at": 1000.5, "not_before": 1000.49, "whole": False}
-    unseen = {"at": 1000.5, "not_before": 900.0}
+    seen = {"not_before": 1000.49, "whole": False}
+    unseen = {"not_before": 900.0}
     out = printed(capsys, seen, unseen, unseen, {}, timestamps=True).out
     at = datetime.fromtimestamp(1000.5).isoformat(" ", "milliseconds")
-    assert out == f"{at}  hellohello\n<{at} hello\n{'?':24} hello\n"
+    assert out == f"{at}  hellohello\n<{at} hello\n<{at} hello\n"
 
 
 MACHINE = {"name": "taskgen-1", "state": "running", "run": "j-0-1", "reason": ""}

@@ -173,6 +173,11 @@ def test_what_was_printed_while_nobody_recorded_is_there_and_its_times_say_so(tm
             assert line.earliest_ns == seen.latest_ns
             assert line.latest_ns == left_ns + 50_000_000
         assert again.earliest_ns > left_ns + 50_000_000
+        # Without what was noted all that is known is when the last of it came.
+        world.log.times(world.log.boots[-1]).unlink()
+        for line in await world.lines():
+            assert line.earliest_ns is None
+            assert line.latest_ns >= again.latest_ns
 
     asyncio.run(main())
 
