@@ -98,13 +98,26 @@ def _everywhere(address: str) -> bool:
 class ConsoleSettings:
     """``[console]``: the machines' serial lines.
 
+    What they print is kept in ``consoles`` in ``TASKGEN_STATE``, also when a machine is gone. An
+    engine that is no daemon keeps the newest boot of each machine, as long as it lives itself.
+
     :ivar screens: whether the daemon keeps a session of ``screen`` for each machine, which root
         attaches to by ``screen -r taskgen-3``.
+    :ivar megabytes: of one boot so much of what it has printed last is kept (10**6 bytes).
+    :ivar boots: so many boots of a machine are kept, the newest. A launch and each reset begin one.
     """
 
     __pydantic_config__ = STRICT
 
     screens: bool = live(True)
+    megabytes: float = live(8.0)
+    boots: int = live(10)
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.megabytes <= 1e6:  # NaN is outside
+            raise ValueError("megabytes must be from 0.1 to 1000000")
+        if self.boots < 1:
+            raise ValueError("boots must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 from taskgen import assets
 from taskgen.binaries import Binaries
 from taskgen.binary_store import BinaryStore
+from taskgen.daemon_settings import ConsoleSettings
 from taskgen.engine import Engine
 from taskgen.errors import PrivilegeError
 from taskgen.host.accelerator import choose
@@ -46,7 +47,7 @@ from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
 from taskgen.room import Room
-from taskgen.settings import ConsoleSettings, Settings
+from taskgen.settings import Settings
 from taskgen.slots import Network, load_network
 
 log = logging.getLogger(__name__)

@@ -266,29 +266,6 @@ class ResultSettings:
 
 
 @dataclass(frozen=True)
-class ConsoleSettings:
-    """``[console]``: what is kept of what machines print on their consoles.
-
-    The daemon keeps it in ``consoles`` in ``TASKGEN_STATE``, also when a machine is gone. Any other
-    engine keeps the newest boot of each machine, as long as it lives itself.
-
-    :ivar megabytes: of one boot so much of what it has printed last (10**6 bytes).
-    :ivar boots: so many boots of a machine, the newest. A launch and each reset begin one.
-    """
-
-    __pydantic_config__ = STRICT
-
-    megabytes: float = live(8.0)
-    boots: int = live(10)
-
-    def __post_init__(self) -> None:
-        if not 0.1 <= self.megabytes <= 1e6:  # NaN is outside
-            raise ValueError("megabytes must be from 0.1 to 1000000")
-        if self.boots < 1:
-            raise ValueError("boots must be at least 1")
-
-
-@dataclass(frozen=True)
 class Settings:
     """All that can be set."""
 
@@ -302,7 +279,6 @@ class Settings:
     run: RunSettings = field(default_factory=RunSettings)
     results: ResultSettings = field(default_factory=ResultSettings)
     hosts: HostSettings = field(default_factory=HostSettings)
-    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
