@@ -51,10 +51,11 @@ def check_state(world: World, block: Block) -> None:
 
 
 def check_fleet(world: World, block: Block) -> None:
-    """A fleet at work has the files that are drawn."""
+    """A fleet at work has the files that are drawn, but for those of an uplink and of dhcpd."""
     done = world.reader.types("taskgen job add hey.Hey1TaskSet --wait")
     assert done.status == 0, done.err
-    check_places(block)
+    fleet = "/run/taskgen/taskgen"
+    check_places(block, besides={f"{fleet}/links.json", f"{fleet}/dhcpd/"})
 
 
 def check_places(block: Block, besides: Collection[str] = ()) -> None:
