@@ -72,7 +72,8 @@ def check_places(block: Block, besides: Collection[str] = ()) -> None:
                 place = str(Path(place).with_suffix(name))
             else:
                 place = top + name
-            place = place.replace("/run/taskgen/taskgen/machines", "/var/lib/taskgen/machines")
+            for kept in ("machines", "consoles"):  # with the daemon's state
+                place = place.replace(f"/run/taskgen/taskgen/{kept}", f"/var/lib/taskgen/{kept}")
             assert Path(place).exists() or place in besides, f"{block}: {place} is not there"
 
 
