@@ -53,7 +53,7 @@ class Placement:
 
     def remarks(self, machines: int) -> list[str]:
         """What should be known where so many machines are launched; for people."""
-        if not self.shared or machines <= len(self.sets):
+        if self.bound is None or machines <= len(self.sets):
             return []
         sets = ", ".join(map(format_cpus, self.sets))
         return [

@@ -73,6 +73,7 @@ def test_without_sets_nothing_is_pinned():
     for nothing in (Placement(), Placement(shared=True)):
         assert nothing.of(1) is None
         assert nothing.bound is None
+        assert nothing.remarks(3) == []
         assert not nothing.crowded([1, 2, 3], 4)
 
 
