@@ -60,7 +60,7 @@ def test_memory_for_fewer_machines_than_are_wished_is_told():
     assert memory(4 * profile.memory_mb, 8).grade is Grade.WARN
     none = memory(1, 8)
     assert none.grade is Grade.FAIL
-    assert "0 of 8 fit" in none.found
+    assert "room for 0, 8 wished" in none.found
 
 
 def test_a_limit_of_descriptors_that_cannot_be_raised_is_told():

@@ -69,7 +69,7 @@ def check_memory(machines: int, profiles: Sequence[Profile], settings: Settings)
         return Check("memory", Grade.OK, f"{there:.0f} MiB for machines")
     each = max(profile.memory_mb + overhead_mb(Accelerator.TCG) for profile in profiles)
     fit = int(there // each)
-    found = f"{there:.0f} MiB for machines of {each} MiB each: {fit} of {machines} fit"
+    found = f"{there:.0f} MiB for machines of {each} MiB each: room for {fit}, {machines} wished"
     if fit < machines:
         grade = Grade.WARN if fit else Grade.FAIL
         return Check("memory", grade, found, "more are not launched: memory_mb, or max_machines")
