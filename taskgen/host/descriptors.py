@@ -39,11 +39,13 @@ class Descriptors:
         self.all.append(os.open(path, flags))
         return self.all[-1]
 
-    def listen(self, path: Path, owner: Account | None) -> int:
+    def listen(
+        self, path: Path, owner: Account | None, kind: socket.SocketKind = socket.SOCK_STREAM
+    ) -> int:
         """A listening Unix socket, bound here so that a connection can be made at once."""
         if len(os.fsencode(path)) > _SUN_PATH:
             raise HostError(f"{path}: too long for a Unix socket", hint="choose a shorter place")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        with socket.socket(socket.AF_UNIX, kind) as sock:
             # The directory is the owner's: by the time that a name is used it may be a link. So the
             # socket has its mode before it has its name, and no link is followed after that.
             os.fchmod(sock.fileno(), 0o600)

@@ -32,7 +32,7 @@ def punch(path: Path, start: int, end: int) -> None:
         return
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        if _first_data(file, start) >= end // BLOCK * BLOCK:
+        if first_data(file, start) >= end // BLOCK * BLOCK:
             return
         if _libc.fallocate64(file, _PUNCH_HOLE | _KEEP_SIZE, start, end - start) != 0:
             number = ctypes.get_errno()
@@ -41,7 +41,8 @@ def punch(path: Path, start: int, end: int) -> None:
         os.close(file)
 
 
-def _first_data(file: int, start: int) -> int:
+def first_data(file: int, start: int) -> int:
+    """Where the first byte is that is no hole, from ``start`` on; the end, if there is none."""
     try:
         return os.lseek(file, start, os.SEEK_DATA)
     except OSError as error:

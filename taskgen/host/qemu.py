@@ -17,6 +17,7 @@ from taskgen.errors import (
     MachineDiedError,
     MachineError,
 )
+from taskgen.host import console_keys
 from taskgen.host.accounts import Account, account, group_of
 from taskgen.host.bridge import Tap
 from taskgen.host.command_lines import is_qemu
@@ -32,7 +33,7 @@ from taskgen.host.process import adopt as find_process
 from taskgen.host.qemu_command import Accelerator, Launch, command
 from taskgen.host.qmp import Qmp
 from taskgen.host.records import MachineRecord
-from taskgen.host.waiting import finish
+from taskgen.host.waiting import beside, finish
 from taskgen.profiles import Profile
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,7 @@ DEFAULT_USER = "taskgen-qemu"
 
 KVM_DEVICE = Path("/dev/kvm")
 
-_QUIT_S = 2.0
-_TERM_S = 2.0
+_QUIT_S, _TERM_S = 2.0, 2.0
 
 # Files in a machine's directory.
 _CONSOLE = "console.sock"
@@ -80,7 +80,7 @@ class Qemu:
         boot = self.log.boots[-1]
         self.console = Console(self.log.file(boot), inotify, first=boot.kept_from)
         place = directory.machine(record.name) / _CONSOLE
-        self.console_hub = ConsoleHub(record.name, place, self.console.end)
+        self.console_hub = ConsoleHub(record.name, place, self.console)
         self.launched_at = launched_at
         self.left_running = False
 
@@ -132,8 +132,8 @@ class Qemu:
 
     async def let_go(self) -> None:
         """Let go of it; it runs on, and another engine can adopt it."""
-        self.console_hub.close()
         try:
+            await self.console_hub.close()
             await self.qmp.close()
         finally:
             self.process.release()
@@ -192,7 +192,7 @@ async def launch(
                 accelerator=accelerator,
                 files={path: fds.open(path, owner) for path in files},
                 log_fd=fds.append(directory.consoles.of(name).begin(record.uuid)),
-                console_fd=fds.listen(home / _CONSOLE, owner),
+                console_fd=fds.listen(home / _CONSOLE, owner, console_keys.KIND),
                 qmp_fd=fds.listen(home / _QMP, owner),
                 mac=mac,
                 tap_fd=tap.fd if tap else None,
@@ -231,8 +231,7 @@ async def adopt(
     :param timeout_s: limit for its answer.
     :raises AdoptionError: if it has ended, does not answer, or its guest does not run.
     """
-    name = record.name
-    home = directory.machine(name)
+    name, home = record.name, directory.machine(record.name)
     async with AsyncExitStack() as stack:
         stack.callback(directory.remove_machine, name)
         process = await find_process(
@@ -264,10 +263,11 @@ async def _controlled(stack: AsyncExitStack, qemu: Qemu) -> AsyncIterator[None]:
     stack.push_async_callback(recording.aclose)
     qemu.qmp.on_event(lambda name, data: qemu.log.reset() if name == "RESET" else None)
     stack.push_async_callback(qemu.qmp.close)
-    stack.callback(qemu.console_hub.close)
+    stack.push_async_callback(qemu.console_hub.close)
     stack.push_async_callback(_stop, qemu)
     try:
-        yield
+        async with beside(qemu.console_hub.close_after(qemu.wait)):
+            yield
     finally:
         if qemu.left_running and qemu.process.exit is None:
             stack.pop_all()

@@ -5,8 +5,8 @@ waiting: while nobody reads it (screen does not in its copy mode) the hub drops 
 and the guest goes on. No process is needed in between, and with our end the session ends as well,
 in whatever way we went.
 
-A guest that is watched prints more slowly, because each byte is handed over by itself. So it is
-watched only while somebody is attached; who attaches is shown what was printed meanwhile.
+What the guest prints is shown only while somebody is attached: to keep dozens of terminals that
+nobody looks at would cost the guests their time. Who attaches is shown what was printed meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import re
 import tty
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,6 @@ _RC = Path(__file__).with_name("screenrc")
 
 #: Flow control off: a guest that prints ^S would stop what is typed.
 _LINE = "38400,cs8,-ixon,-ixoff,-istrip"
-
-#: Seconds until a line that QEMU has hung up is tried again.
-RETRY_S = 1.0
 
 #: What a terminal answers by itself when a guest asks where the cursor is, or what it is.
 _ANSWERS = re.compile(rb"(?:\x1b\[[?>]?[\d;]*[Rcn])+")
@@ -124,23 +121,18 @@ class Screen:
         """Show what there is to be seen as long as somebody is attached."""
         self._viewer = viewer = hub.attach("screen", recent=KEPT, seen=self._seen)
         try:
-            async with beside(self._until_detached(hub, viewer)):
+            async with beside(self._until_detached(viewer)):
                 async for piece in viewer:
                     await self.show(piece)
         finally:
             self._viewer = None
+            self._seen = viewer.position
             viewer.close()
-        if self._session.attached:  # QEMU has hung up: it has ended, and that is noticed soon
-            self._seen = hub.position
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_S):
-                    await hub.closed.wait()
 
-    async def _until_detached(self, hub: ConsoleHub, viewer: Viewer) -> None:
+    async def _until_detached(self, viewer: Viewer) -> None:
         while self._session.attached:
             self._changed.clear()
             await self._changed.wait()
-        self._seen = hub.position
         viewer.close()
 
     async def _pass_keys(self, hub: ConsoleHub) -> None:

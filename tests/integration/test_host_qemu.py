@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from host_tools import available, fleet, lone_machine, machine, shell
+from host_tools import available, fleet, lone_machine, machine
 
 from taskgen.errors import (
     BootError,
@@ -238,72 +238,3 @@ def test_other_kinds_with_an_image_of_the_users(network, tmp_path, name, image, 
         assert path.read_bytes() == content
 
     asyncio.run(main())
-
-
-async def said(viewer, wanted):
-    text = b""
-    async with asyncio.timeout(60):
-        while wanted not in text:
-            text += await anext(viewer)
-
-
-def test_several_watch_the_console_and_type(profile):
-    async def main():
-        async with lone_machine(shell(profile)) as qemu:
-            await qemu.first_output(60)
-            one, two = qemu.console_hub.attach(), qemu.console_hub.attach()
-            await one.write(b"echo $((6 * 7))-one\n")
-            await said(one, b"42-one")
-            await said(two, b"42-one")
-            one.close()
-            await two.write(b"echo $((6 * 7))-two\n")
-            await said(two, b"42-two")
-            two.close()
-            again = qemu.console_hub.attach()
-            await again.write(b"echo $((6 * 7))-again\n")
-            await said(again, b"42-again")
-            # Whoever watches, all is logged.
-            for pattern in ("42-one", "42-two", "42-again"):
-                assert await qemu.console.wait_for(pattern, 10)
-            qemu.process.signal(signal.SIGKILL)
-            async with asyncio.timeout(10):
-                assert [chunk async for chunk in again if b"42" in chunk] == []
-
-    asyncio.run(main())
-
-
-def test_a_guest_that_prints_a_lot_is_held_up_by_nobody_who_watches(profile):
-    """By the bytes that it prints in the same time: a guest that is held up prints none."""
-
-    async def main():
-        async with lone_machine(shell(profile)) as qemu:
-            await qemu.first_output(60)
-
-            async def printed():
-                before = qemu.console.path.stat().st_size
-                await asyncio.sleep(1.5)
-                return qemu.console.path.stat().st_size - before
-
-            async def watch(viewer):
-                return sum([len(chunk) async for chunk in viewer])
-
-            typist = qemu.console_hub.attach()
-            await typist.write(b"while :; do echo %s; done\n" % (b"x" * 70))
-            await said(typist, b"x" * 70 + b"\r\n")
-            typist.close()
-            most = dict.fromkeys(("nobody", "lazy", "keen"), 0)
-            for _ in range(3):
-                most["nobody"] = max(most["nobody"], await printed())
-                lazy, keen = qemu.console_hub.attach(), qemu.console_hub.attach()
-                watching = asyncio.create_task(watch(keen))
-                most["keen"] = max(most["keen"], await printed())
-                keen.close()
-                assert await watching > 0
-                most["lazy"] = max(most["lazy"], await printed())
-                lazy.close()
-            return most
-
-    most = asyncio.run(main())
-    # Each byte goes to the hub one by one, which is some work, but no waiting.
-    assert most["keen"] > most["nobody"] / 5
-    assert most["lazy"] > most["keen"] / 2

@@ -30,10 +30,10 @@ async def console(here: Here, websocket: WebSocket, name: str, recent: bool = Fa
     midst of it; the machine never waits. With ``recent``, the last lines come first."""
     hub = look.console_hub(here, name)
     user = await who(websocket)
-    await websocket.accept()
     viewer = hub.attach(user, recent=RECENT if recent else 0)
-    log.info("%s: %s looks at its console", name, user)
     try:
+        await websocket.accept()
+        log.info("%s: %s looks at its console", name, user)
         await first_of(
             _show(websocket, viewer), _type(here, websocket, viewer), here.closing.wait()
         )
