@@ -159,16 +159,3 @@ def test_typing_at_a_guest_that_prints_doubles_no_byte_of_its_log_and_stops_noth
             assert_each_byte_once(qemu.console.path)
 
     asyncio.run(main())
-
-
-def test_what_was_typed_ahead_is_there_when_the_guest_reads_it(profile):
-    """Also by one who has left: QEMU itself takes only what fits into its serial device."""
-
-    async def main():
-        async with lone_machine(shell(profile)) as qemu:
-            line = f"echo {'x' * 200}-$((6 * 7))"
-            await type_and_leave(qemu, line)  # it is not even booting
-            assert await qemu.console.wait_for(r"x-42", 60)
-            await hung_up(qemu)
-
-    asyncio.run(main())
