@@ -16,7 +16,13 @@ from typing import Any
 
 from taskgen.boot_notes import BootNotes
 from taskgen.booting import wait_ready
-from taskgen.errors import AdoptionError, BootError, MachineDiedError, MachineError
+from taskgen.errors import (
+    AdoptionError,
+    BootError,
+    LaunchError,
+    MachineDiedError,
+    MachineError,
+)
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
@@ -28,7 +34,7 @@ from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
 from taskgen.load import Load
 from taskgen.machine_cpus import MachineCpus
-from taskgen.machine_doctor import MachineDoctor
+from taskgen.machine_doctor import MachineDoctor, of_launch
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_loss import Loss
@@ -151,22 +157,26 @@ class Machine:
         self._stack.enter_context(self._cpus.present())
         tap = await self._network.open_tap(self.slot)
         self._stack.enter_context(tap)
-        self._qemu = await self._stack.enter_async_context(
-            launch(
-                self.kind.profile,
-                self.name,
-                directory=self._directory,
-                accelerator=self.kind.accelerator,
-                inotify=self._network.inotify,
-                namespace=self._network.namespace,
-                tap=tap,
-                mac=self.slot.mac,
-                user=self.kind.user,
-                icount=self.kind.icount,
-                slot=self.slot.number,
-                fingerprint=self.kind.fingerprint(self.slot),
+        try:
+            self._qemu = await self._stack.enter_async_context(
+                launch(
+                    self.kind.profile,
+                    self.name,
+                    directory=self._directory,
+                    accelerator=self.kind.accelerator,
+                    inotify=self._network.inotify,
+                    namespace=self._network.namespace,
+                    tap=tap,
+                    mac=self.slot.mac,
+                    user=self.kind.user,
+                    icount=self.kind.icount,
+                    slot=self.slot.number,
+                    fingerprint=self.kind.fingerprint(self.slot),
+                )
             )
-        )
+        except LaunchError as error:
+            told, self._troubles[self.slot.number] = of_launch(error, self.name)
+            raise told from error
         self._life.to(MachineState.BOOTING)
         loss = self._watch(self.qemu)
         try:

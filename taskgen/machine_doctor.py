@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taskgen.diagnosis import ConsoleFault, Doing, Evidence, Verdict, diagnose, report
-from taskgen.errors import BootError, MachineDiedError, MachineError
+from taskgen.errors import BootError, LaunchError, MachineDiedError, MachineError
 from taskgen.examination import Patient, examine
 from taskgen.host.console_faults import ConsoleFaults
 from taskgen.host.fleet_network import FleetNetwork
@@ -37,6 +37,17 @@ class Dumps:
 
     directory: Path
     keep: int = 0
+
+
+def of_launch(error: LaunchError, name: str) -> tuple[LaunchError, dict[str, Any]]:
+    """What is wrong with a QEMU that did not start: the error to be raised, and what is kept.
+
+    :param name: the machine's.
+    """
+    words = error.message.removeprefix(f"{name}: QEMU did not start: ")
+    verdict = diagnose(Evidence(doing=Doing.START, refused=words))
+    told = LaunchError(f"{name}: {verdict.text}", hint=error.hint or verdict.cause)
+    return told, report(verdict, Doing.START, at=time.time())
 
 
 class MachineDoctor:

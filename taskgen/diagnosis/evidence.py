@@ -57,6 +57,7 @@ class Evidence:
     :ivar waited_s: seconds for which it had been silent, or not ready, when that was given up.
     :ivar started: whether its run had got as far as ``START``.
     :ivar spoke: whether events came in after that.
+    :ivar refused: why QEMU did not even start, in its own words; ``None``: it did.
     :ivar qemu_exit: how its QEMU ended; ``None``: it has not.
     :ivar qemu_signal: the signal that killed it, as in ``SIGKILL``.
     :ivar process_state: of its QEMU in ``/proc``, as in ``T`` for one that is stopped.
@@ -83,6 +84,7 @@ class Evidence:
     waited_s: float | None = None
     started: bool = False
     spoke: bool = False
+    refused: str | None = None
     qemu_exit: str | None = None
     qemu_signal: str | None = None
     process_state: str | None = None
@@ -116,6 +118,9 @@ def told(seen: Evidence) -> Iterator[str]:
     """All that was seen, a line each, for people; what is as it should be is told too."""
     if seen.trouble:
         yield f"noticed: {seen.trouble}"
+    if seen.refused is not None:
+        yield f"QEMU: did not start: {seen.refused}"
+        return
     if seen.qemu_exit is not None:
         yield f"QEMU: {seen.qemu_exit}"
     elif seen.process_state is not None:

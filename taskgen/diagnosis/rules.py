@@ -107,6 +107,15 @@ def _serves(seen: Evidence) -> bool:
 RULES: tuple[Rule, ...] = (
     # QEMU itself.
     Rule(
+        key="qemu-refuses",
+        failure=FailureClass.MACHINE,
+        applies=lambda seen: seen.refused is not None,
+        text=lambda seen: f"QEMU did not start: {seen.refused}",
+        cause=lambda seen: (
+            "the image is none for this machine, or QEMU does not know an option of the profile"
+        ),
+    ),
+    Rule(
         key="qemu-died",
         failure=FailureClass.MACHINE,
         applies=lambda seen: seen.qemu_exit is not None,
@@ -232,8 +241,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         key="guest-fault",
         failure=FailureClass.GUEST,
-        applies=lambda seen: bool(seen.console_faults) and not _serves(seen),
-        text=lambda seen: f"{_silence(seen)}{_fault(seen)}",
+        applies=lambda seen: bool(seen.console_faults),
+        text=lambda seen: (
+            f"a part of the guest failed; now it answers again{_fault(seen)}"
+            if _serves(seen)
+            else f"{_silence(seen)}{_fault(seen)}"
+        ),
         cause=lambda seen: "a component of the guest has failed; the system around it may go on",
     ),
     Rule(
@@ -269,7 +282,7 @@ RULES: tuple[Rule, ...] = (
         key="serves",
         failure=FailureClass.GUEST,
         applies=_serves,
-        text=lambda seen: f"{seen.trouble or _silence(seen)}; now it answers again{_fault(seen)}",
+        text=lambda seen: f"{seen.trouble or _silence(seen)}; now it answers again",
         cause=lambda seen: "it was busy for longer than the limit, or packets were lost",
     ),
     Rule(

@@ -2,7 +2,8 @@
 nothing is left. ``make reliability`` does the same more often, and takes the times."""
 
 import pytest
-from faults import FAULTS, scene_of
+from fault_scene import scene_of
+from faults import FAULTS
 from world import nothing_left
 
 

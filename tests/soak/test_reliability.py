@@ -3,14 +3,13 @@
 ``make reliability`` puts the table of times into docs/reliability.md.
 """
 
-import os
 import random
-import statistics
 import time
-from pathlib import Path
 
 import pytest
-from faults import FAULTS, RUN_MS, SLACK_S, scene_of
+from fault_scene import RUN_MS, SLACK_S, scene_of
+from fault_table import median_and_most, put_table, shortened
+from faults import FAULTS
 from world import network, no_leftovers, own_world, profile
 
 __all__ = ["network", "no_leftovers", "own_world", "profile"]
@@ -20,10 +19,6 @@ RUNS = 40
 ROUNDS = 5
 KILLS = 20
 
-#: Where the table goes; none given: it is only printed.
-TABLE = os.environ.get("TASKGEN_RELIABILITY_TABLE")
-BEGIN, END = "<!-- table: make reliability -->\n", "<!-- end of the table -->\n"
-
 
 def test_every_fault_is_noticed_and_recovered_from_each_time():
     found = {fault: [] for fault in FAULTS}
@@ -32,13 +27,7 @@ def test_every_fault_is_noticed_and_recovered_from_each_time():
             for fault in FAULTS:
                 found[fault].append(scene.suffer(fault))
                 print(fault.name, found[fault][-1], flush=True)
-    table = "\n".join(["", *rows(found), ""])
-    print(table)
-    if TABLE:
-        path = Path(TABLE)
-        before, _, rest = path.read_text().partition(BEGIN)
-        assert rest, f"{path} has no place for the table: {BEGIN}"
-        path.write_text(f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}")
+    put_table(rows(found), "TASKGEN_RELIABILITY_TABLE")
 
 
 def rows(found):
@@ -47,16 +36,10 @@ def rows(found):
     for fault, suffered in found.items():
         noticed = [each.noticed_s for each in suffered if each.noticed_s is not None]
         recovered = [each.recovered_s for each in suffered]
-        said = suffered[0].said.replace("|", "/")
-        shortened = said if len(said) < 120 else f"{said[:120]} …"
         yield (
-            f"| {fault.name} | {_median_and_most(noticed) if noticed else '-'}"
-            f" | {_median_and_most(recovered)} | `{shortened}` |"
+            f"| {fault.name} | {median_and_most(noticed)}"
+            f" | {median_and_most(recovered)} | `{shortened(suffered[0].said)}` |"
         )
-
-
-def _median_and_most(seconds):
-    return f"{statistics.median(seconds):.2f} ({max(seconds):.2f})"
 
 
 @pytest.mark.parametrize("seed", [random.SystemRandom().randrange(2**32)], ids=str)

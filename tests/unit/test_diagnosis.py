@@ -40,6 +40,7 @@ CASES = [
     ("duplicate-address", "infrastructure", {**SILENT, "answering_mac": OTHER}),
     ("packet-loss", "infrastructure", {**SILENT, "lost_share": 0.3}),
     ("guest-fault", "guest", {**SILENT, "console_faults": (WRITE,)}),
+    ("guest-fault", "guest", {**SILENT, "console_faults": (WRITE,), "echo": True}),
     ("refused", "guest", {**SILENT, "port": Port.REFUSES}),
     ("server-hangs", "guest", {**SILENT, "port": Port.ACCEPTS}),
     ("guest-hangs", "guest", {**SILENT, "port": Port.UNREACHABLE, "lost_share": 1.0}),
@@ -48,6 +49,7 @@ CASES = [
 ]
 
 START_CASES = [
+    ("qemu-refuses", "machine", {"refused": "exit status 1: no such machine"}),
     ("no-output", "machine", {**SILENT, "lease": None, "printed": False}),
     ("dhcp-dead", "infrastructure", {**SILENT, "lease": None, "dhcp": False}),
     ("no-lease", "machine", {**SILENT, "lease": None}),
@@ -95,6 +97,7 @@ facts = st.builds(
     started=st.booleans(),
     spoke=st.booleans(),
     waited_s=st.none() | st.floats(0, 1e6),
+    refused=texts,
     qemu_exit=texts,
     qemu_signal=texts,
     process_state=texts,
