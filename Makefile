@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 KERNEL ?= cloud
 MACHINES ?= 2
 
-.PHONY: help setup guest demo test lint types unit integration acceptance soak reliability bench down clean
+.PHONY: help setup guest demo test lint types unit integration acceptance soak faults reliability bench down clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ acceptance:
 soak: setup ## The long tests: storms, faults, installation from nothing
 	@./provision.sh --dev
 	$(SUDO) $(PYTHON) -m pytest tests/soak
+
+faults: setup ## Break machines in every way, and put the verdicts into docs/diagnosis.md
+	$(SUDO) env TASKGEN_FAULTS_TABLE=docs/diagnosis.md \
+		$(PYTHON) -m pytest -s tests/soak/test_fault_catalogue.py
 
 reliability: setup ## Break everything under a daemon, and put the times into docs/reliability.md
 	$(SUDO) env TASKGEN_RELIABILITY_TABLE=docs/reliability.md \

@@ -68,10 +68,10 @@ async def examine(patient: Patient, known: Evidence) -> Evidence:
             seen = await _qemu(seen, patient)
             if seen.process_state in ("T", "t") or seen.status != "running":
                 return seen
-            return await _network(seen, patient)
+            seen = await _network(seen, patient)
     except TimeoutError:
         log.debug("%s: not all could be examined within %g s", patient.slot.name, WHOLE_S)
-        return seen
+    return _console(seen, patient)  # what a guest says of itself may come late
 
 
 def _process(seen: Evidence, patient: Patient) -> Evidence:

@@ -23,6 +23,9 @@ PATIENCE_S = 150
 #: How long a run takes; and what it may take longer, which is when a guest that hangs is noticed.
 RUN_MS, SLACK_S = 300, 2.0
 
+#: Runs of a machine that a fault may spare, while it is there.
+SPARED_RUNS = 20
+
 SETTINGS = "[fleet]\nmax_machines = {machines}\n[run]\nslack_s = {slack_s}\n"
 
 
@@ -85,6 +88,7 @@ class Scene:
         self.machines = machines
         self.runs = runs
         self.endless: Job | None = None
+        self.notes: list[str] = []  #: what was measured of the last fault
         self.prepared: object = None  #: what was there before the daemon
 
     def begin(self) -> None:
@@ -114,6 +118,7 @@ class Scene:
         job = self.add(self.runs, name="met by a fault")
         victim = self.victim(job)
         logged = len(self.daemon.entries)
+        self.notes.clear()
         began, began_at = time.monotonic(), time.time()
         noticed_s, verdict_s, found = None, None, None
         with ExitStack() as undo:
@@ -125,54 +130,53 @@ class Scene:
                 seen = self.watch.wait(lambda _, e: fault.noticed(victim, e), began, PATIENCE_S)
                 noticed_s = seen - began
             if fault.spared:
-                self.wait_done(job, self.runs)
+                self._wait_runs(victim.name, began)
             elif fault.verdicts:
-                told = self._told(began, began_at, None if fault.restarts else victim.name)
+                told, found = self._told(began, began_at)
                 verdict_s = told - began
-        if fault.verdicts:
-            found = self._diagnosis(began_at)
-            assert found or fault.spared, "no verdict"
+        since = began + (verdict_s or noticed_s or 0.0)  # before, the victim may not know it yet
+        recovered_s = self._recovered(since, restarted=fault.restarts) - began
+        self.wait_done(job, self.runs)
+        attempts = list(self.daemon.client.attempts(job=job.id))
+        if fault.spared:
+            given = [each.diagnosis for each in attempts if each.diagnosis]
+            found = given[0] if given else None
         if found:
             assert found.verdict in fault.verdicts, found
             noticed_s = found.at - began_at
-        recovered_s = self._recovered(began, restarted=fault.restarts) - began
-        self.wait_done(job, self.runs)
-        attempts = self.daemon.client.attempts(job=job.id)
         return Suffered(
             noticed_s,
             recovered_s,
             self._said(fault, logged),
             verdict=found.verdict if found else "",
             text=found.text if found else "",
-            evidence=tuple(found.evidence) if found else (),
+            evidence=(*(found.evidence if found else ()), *self.notes),
             verdict_s=verdict_s,
             failed=sum(attempt.failure is not None for attempt in attempts),
         )
 
-    def _told(self, since: float, since_at: float, name: str | None) -> float:
-        """The moment at which a machine has a new verdict; ``name``: that one."""
+    def _wait_runs(self, name: str, since: float) -> None:
+        """Wait until a machine has carried out :data:`SPARED_RUNS`, or one of them has failed."""
+        served: list[StreamEvent] = []
 
         def happened(_: float, event: StreamEvent) -> bool:
-            if event.kind is not EventKind.MACHINE or name not in (None, event.data["name"]):
-                return False
-            trouble = event.data["trouble"]
-            return trouble is not None and trouble["at"] >= since_at
+            if event.kind is EventKind.RUN_FINISHED and event.data["target"] == name:
+                served.append(event)
+                return event.data["failure"] is not None or len(served) >= SPARED_RUNS
+            return False
 
-        return self.watch.wait(happened, since, PATIENCE_S)
+        self.watch.wait(happened, since, PATIENCE_S)
 
-    def _diagnosis(self, since_at: float) -> Diagnosis | None:
-        """The first verdict on a machine since then."""
-        found = [
-            machine.trouble
-            for machine in self.daemon.client.machines()
-            if machine.trouble and machine.trouble.at >= since_at
-        ]
-        found += [
-            attempt.diagnosis
-            for attempt in self.daemon.client.attempts()
-            if attempt.diagnosis and attempt.diagnosis.at >= since_at
-        ]
-        return min(found, key=lambda each: each.at, default=None)
+    def _told(self, since: float, since_at: float) -> tuple[float, Diagnosis]:
+        """The next verdict on a machine, and the moment at which it is told."""
+        found: list[Diagnosis] = []
+
+        def happened(_: float, event: StreamEvent) -> bool:
+            if event.kind is EventKind.MACHINE and (trouble := event.data["trouble"]):
+                found.append(Diagnosis(**trouble))
+            return bool(found) and found[-1].at >= since_at
+
+        return self.watch.wait(happened, since, PATIENCE_S), found[-1]
 
     def _said(self, fault: Fault, logged: int) -> str:
         """What the daemon said of it first."""

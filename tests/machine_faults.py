@@ -66,11 +66,22 @@ def _set_tap_down(scene: Scene, victim: Machine) -> None:
 
 @contextmanager
 def _lose_packets(scene: Scene, victim: Machine) -> Iterator[None]:
+    before = inside(NAMESPACE, _sent_again)
     inside(NAMESPACE, lambda: lose_packets(victim.tap, LOST))
     try:
         yield
     finally:
         inside(NAMESPACE, lambda: _lose_no_more(victim.tap))
+    again = inside(NAMESPACE, _sent_again) - before
+    assert again, "no packet was lost"
+    scene.notes.append(f"TCP has sent {again} segments again")
+
+
+def _sent_again() -> int:
+    """Segments that TCP of this thread's namespace has sent again so far."""
+    text = Path("/proc/thread-self/net/snmp").read_text(encoding="ascii")
+    names, values = (line.split() for line in text.splitlines() if line.startswith("Tcp:"))
+    return int(values[names.index("RetransSegs")])
 
 
 def _lose_no_more(tap: str) -> None:

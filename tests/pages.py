@@ -121,6 +121,7 @@ NOT_RUN = {
 #: The tests that run the blocks of a page, where these need no root, or are parts of a program.
 ELSEWHERE = {
     "docs/configuration.md": "tests/unit/test_settings.py",
+    "docs/diagnosis.md": "tests/unit/test_profiles.py",
     "docs/handlers.md": "tests/unit/test_events_docs.py",
     "docs/hosts.md": "tests/acceptance/test_docs.py",
     "docs/protocol.md": "tests/unit/test_session_docs.py",

@@ -83,7 +83,8 @@ def _fault(seen: Evidence, *, fatal: bool | None = None) -> str:
 
 def _silence(seen: Evidence) -> str:
     """Since when and after what there was no answer."""
-    waited = "" if seen.waited_s is None else f" for {seen.waited_s:.0f} s"
+    long = seen.waited_s is not None and seen.waited_s >= 1  # else it tells so itself
+    waited = f" for {seen.waited_s:.0f} s" if long else ""
     match seen.doing:
         case Doing.START:
             return f"not ready{waited} after its start"

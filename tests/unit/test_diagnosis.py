@@ -1,9 +1,12 @@
 """One verdict for whatever is seen of a machine, and the right one for what is known to happen."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskgen import assets
 from taskgen.diagnosis import RULES, ConsoleFault, Doing, Evidence, Link, Port, diagnose
 from taskgen.interfaces import FailureClass
 
@@ -71,6 +74,12 @@ def test_what_happens_to_a_machine_that_starts_gets_its_verdict(key, failure, se
 
 def test_each_verdict_has_a_case():
     assert {case[0] for case in CASES + START_CASES} == {rule.key for rule in RULES}
+
+
+def test_the_page_has_all_verdicts_in_the_order_in_which_they_are_tried():
+    page = (assets.root() / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    table = page.partition("## The verdicts")[2].partition("## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == [rule.key for rule in RULES]
 
 
 def test_a_verdict_names_what_was_seen_and_the_likely_cause():

@@ -1,9 +1,11 @@
 """Machine profiles: what is read, what is refused, and in which words."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pages import blocks
 
 from taskgen import assets
 from taskgen.errors import ConfigError
@@ -139,3 +141,12 @@ def test_own_image(tmp_path, file, boot, append):
 def test_own_image_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load_profile("genode-pbxa9").with_image(Path("i.elf")).kernel == tmp_path / "i.elf"
+
+
+def test_the_faults_of_the_documents_profile_are_read(user_profiles):
+    (example,) = blocks("docs/diagnosis.md", "toml")
+    (user_profiles / "own.toml").write_text(MINIMAL + example.text)
+    (fault,) = load_profile("own").console_faults
+    assert re.search(fault.pattern, "app: Assertion failed: x > 0")
+    assert fault.meaning == "a component has found a fault of its own"
+    assert fault.fatal is False
