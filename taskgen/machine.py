@@ -267,6 +267,8 @@ class Machine:
         if self.state is MachineState.NEW:
             self._life.to(MachineState.STOPPED)
             return
+        if self.state is MachineState.READY and not self.usable:  # nobody was told of that yet
+            self._trouble = f"{self.name}: its connection has ended"
         if self._trouble and self._doctor is not None:
             session = self._manager.session if self._manager else None
             self._reason = await finish(self._doctor.of_idle(self._trouble, session))

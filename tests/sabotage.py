@@ -26,7 +26,7 @@ import cpio
 PROFILE = "linux-x86_64"
 
 #: A machine that does not boot is given up sooner than usual; other work may have the cores.
-BOOT_TIMEOUT_S, SILENT_S = 30, 10
+BOOT_TIMEOUT_S, SILENT_S = 20, 8
 
 #: Of this in the file of the kernel nothing is left in :meth:`Sabotage.damaged_kernel`.
 _CODE = slice(0x200000, 0x600000)
