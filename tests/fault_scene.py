@@ -182,7 +182,8 @@ class Scene:
         """What the daemon said of it first."""
         for entry in self.daemon.entries[logged:]:
             if fault.words and fault.words in entry["message"]:
-                return str(entry["message"]).replace(str(self.daemon.run), "/run/taskgen")
+                said = str(entry["message"]).replace(str(self.daemon.run), "/run/taskgen")
+                return said.replace(str(self.daemon.state), "/var/lib/taskgen")
         return ""
 
     def _recovered(self, since: float, *, restarted: bool) -> float:
