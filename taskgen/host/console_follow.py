@@ -74,9 +74,11 @@ async def read(log: ConsoleLog, wanted: Wanted) -> AsyncGenerator[list[Line], No
     :raises OSError: if the log cannot be read.
     """
     boots = chosen(log, wanted)
-    for boot, start in await in_thread(None, _starts, log, boots, wanted):
+    for boot, start, end in await in_thread(None, _parts, log, boots, wanted):
         follow = wanted.follow and boot.number == boots[-1].number
-        async with aclosing(_boot(log, boot, start, follow=follow)) as reading:
+        # Else a guest that prints all the time would never let it end.
+        until = None if follow else end
+        async with aclosing(_boot(log, boot, start, until, follow=follow)) as reading:
             async for lines in reading:
                 early = [line for line in lines if not _is_later(line, wanted.until_ns)]
                 yield early
@@ -92,18 +94,19 @@ async def read(log: ConsoleLog, wanted: Wanted) -> AsyncGenerator[list[Line], No
             await _within(news, IDLE_S)
             yield []
             continue
-        async with aclosing(_boot(log, following, following.first, follow=True)) as reading:
+        begin = following.first
+        async with aclosing(_boot(log, following, begin, None, follow=True)) as reading:
             async for lines in reading:
                 yield lines
         number = following.number
 
 
 async def _boot(
-    log: ConsoleLog, boot: Boot, start: int, *, follow: bool
+    log: ConsoleLog, boot: Boot, start: int, until: int | None, *, follow: bool
 ) -> AsyncGenerator[list[Line], None]:
-    """Lines of one boot, to its end or, where it is not followed, to what there is of it."""
+    """Lines of one boot, to its end or, where it is not followed, up to the offset ``until``."""
     try:
-        reader = await in_thread(None, BootReader, log, boot, start, undo=BootReader.close)
+        reader = await in_thread(None, BootReader, log, boot, start, until, undo=BootReader.close)
     except FileNotFoundError:  # it was dropped just now
         return
     try:
@@ -123,24 +126,25 @@ async def _boot(
         reader.close()
 
 
-def _starts(log: ConsoleLog, boots: list[Boot], wanted: Wanted) -> list[tuple[Boot, int]]:
-    """In which boots to begin where, oldest first. Blocks."""
-    found: list[tuple[Boot, int]] = []
+def _parts(log: ConsoleLog, boots: list[Boot], wanted: Wanted) -> list[tuple[Boot, int, int]]:
+    """From where to where to read in which boots, oldest first. Blocks."""
+    found: list[tuple[Boot, int, int]] = []
     left = wanted.lines
     for boot in reversed(boots):
         if left == 0 and found:
             break
         start: int | None = boot.first
+        end = log.end(boot)
         with suppress(FileNotFoundError):  # it was dropped just now
             if wanted.since_ns is not None:
                 start = start_since(log, boot, wanted.since_ns)
             if left is not None and start is not None:
-                start, lines = start_of_last(log, boot, left, start)
+                start, lines = start_of_last(log, boot, left, start, end)
                 left -= lines
         if start is not None:
-            found.append((boot, start))
+            found.append((boot, start, end))
         elif not found and boot is boots[-1]:  # it may go on
-            found.append((boot, log.end(boot)))
+            found.append((boot, end, end))
     return found[::-1]
 
 

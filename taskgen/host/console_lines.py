@@ -52,12 +52,20 @@ class BootReader:
     """Reads one boot from a position on, as often as there is more; to be closed. Blocks.
 
     :param position: where to begin, at the beginning of a line; ``None``: at the boot's first byte.
+    :param until: offset at which to end; ``None``: go on with what comes.
     :raises OSError: if the log cannot be opened.
     """
 
-    def __init__(self, log: ConsoleLog, boot: Boot, position: int | None = None) -> None:
+    def __init__(
+        self,
+        log: ConsoleLog,
+        boot: Boot,
+        position: int | None = None,
+        until: int | None = None,
+    ) -> None:
         self._log = log
         self._boot = boot
+        self._until = sys.maxsize if until is None else until
         self._file = open_to_read(log.file(boot))
         self._times = TimesReader(log.times(boot))
         self._position = boot.first if position is None else position
@@ -72,7 +80,7 @@ class BootReader:
         """
         while True:
             over = not self._log.is_open(self._boot)  # before its end is looked at
-            start, end = self._begin(), self._log.end(self._boot)
+            start, end = self._begin(), min(self._log.end(self._boot), self._until)
             data = os.pread(self._file.fileno(), max(0, min(_CHUNK, end - start)), start)
             if self._begin() != start:
                 continue  # it was dropped while we read
@@ -130,14 +138,15 @@ class BootReader:
         return found
 
 
-def start_of_last(log: ConsoleLog, boot: Boot, lines: int, start: int) -> tuple[int, int]:
+def start_of_last(log: ConsoleLog, boot: Boot, lines: int, start: int, end: int) -> tuple[int, int]:
     """Where the last so many lines of a boot begin, and how many those are. Blocks.
 
     :param start: look no further back than to this offset, where a line begins.
+    :param end: the offset before which they are the last.
     :raises OSError: if the log cannot be read.
     """
     first = max(start, boot.kept_from)
-    at = end = log.end(boot)
+    at = end
     if lines == 0:
         return end, 0
     count = 0

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskgen.errors import ConfigError
-from taskgen.host import console_logs
+from taskgen.host import console_follow, console_logs
 from taskgen.host.console import Console, Output
 from taskgen.host.console_boots import Boot, Limits, Why, holes_of, kept
 from taskgen.host.console_follow import Wanted, read
@@ -280,6 +280,27 @@ def test_the_last_lines_are_the_end_of_all_lines(tmp_path_factory, pieces, count
         assert await world.text() == b"\n".join(
             piece.rstrip(b"\r") for piece in printed.split(b"\n")
         )
+
+    asyncio.run(main())
+
+
+def test_the_last_lines_are_as_many_as_asked_while_the_guest_goes_on(tmp_path, monkeypatch):
+    """What it prints between the look for their beginning and the reading is not asked for."""
+
+    async def main():
+        world = World(tmp_path)
+        async with world.qemu() as console:
+            await world.say(b"one\ntwo\n", console)
+            make = console_follow.BootReader
+
+            def later(*arguments):
+                world.file.write(b"three\nfour\n")
+                return make(*arguments)
+
+            later.close = make.close
+            monkeypatch.setattr(console_follow, "BootReader", later)
+            assert await world.text(lines=1) == b"two\n"
+            assert await world.text() == b"one\ntwo\nthree\nfour\n"
 
     asyncio.run(main())
 
