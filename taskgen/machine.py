@@ -250,6 +250,9 @@ class Machine:
             died = isinstance(error, MachineDiedError)
             failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
             outcome = self._manager.broken_off(run, failure, error.message)
+        if outcome.failure is FailureClass.TASK and self._manager.boot.stalled:
+            outcome = await self._doctor.of_stall(outcome, self._manager.session)
+            return outcome, outcome.failure is FailureClass.TASK
         if outcome.failure in (None, FailureClass.TASK) or self._manager.refused:
             return outcome, True
         since = self._restarting_since

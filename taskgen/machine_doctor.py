@@ -95,7 +95,7 @@ class MachineDoctor:
         :param waited_s: since its launch.
         """
         known = Evidence(doing=Doing.START, trouble=error.message, waited_s=waited_s)
-        verdict = await self._examine(None, known)
+        verdict = await self._judge(None, known)
         if verdict.key in _NO_NEWS:
             return error
         kind = MachineDiedError if isinstance(error, MachineDiedError) else BootError
@@ -121,7 +121,7 @@ class MachineDoctor:
             started=started,
             spoke=bool(outcome.events),
         )
-        verdict = await self._examine(session, known)
+        verdict = await self._judge(session, known)
         outcome = replace(
             outcome,
             console=outcome.console or self._qemu.console.tail(),
@@ -132,12 +132,35 @@ class MachineDoctor:
         reason = f"{self._slot.name}: {verdict.text}"
         return replace(outcome, failure=verdict.failure, reason=reason)
 
+    async def of_stall(self, outcome: Outcome, session: Session) -> Outcome:
+        """The outcome of a run that did not end by itself, on a guest that still answers.
+
+        It is the task-set's own failure, and the machine is well, unless the network between us
+        is to blame. Faults on the console are those of its tasks, then.
+        """
+        known = Evidence(
+            doing=Doing.RUN,
+            trouble=outcome.reason,
+            waited_s=outcome.duration_s,
+            started=True,
+            spoke=bool(outcome.events),
+        )
+        verdict = await self._examine(session, known)
+        outcome = replace(outcome, diagnosis=self.last)
+        if verdict.failure is FailureClass.INFRASTRUCTURE:
+            self._troubles[self._slot.number] = self.last
+            reason = f"{self._slot.name}: {verdict.text}"
+            return replace(outcome, failure=verdict.failure, reason=reason)
+        if verdict.key in _NO_NEWS:
+            return outcome
+        return replace(outcome, reason=f"{outcome.reason}; {verdict.text}")
+
     async def of_idle(self, trouble: str, session: Session | None) -> str:
         """What is wrong with a machine that had nothing to do, in a line.
 
         :param trouble: what was noticed.
         """
-        verdict = await self._examine(session, Evidence(doing=Doing.IDLE, trouble=trouble))
+        verdict = await self._judge(session, Evidence(doing=Doing.IDLE, trouble=trouble))
         text = trouble if verdict.key in _NO_NEWS else f"{self._slot.name}: {verdict}"
         log.warning("%s", text)
         return text
@@ -145,6 +168,12 @@ class MachineDoctor:
     def close(self) -> None:
         """Watch its console no more."""
         self._faults.close()
+
+    async def _judge(self, session: Session | None, known: Evidence) -> Verdict:
+        """The verdict on a machine that is of no use any more; its slot remembers it."""
+        verdict = await self._examine(session, known)
+        self._troubles[self._slot.number] = self.last
+        return verdict
 
     async def _examine(self, session: Session | None, known: Evidence) -> Verdict:
         patient = Patient(
@@ -162,7 +191,7 @@ class MachineDoctor:
         if _is_to_be_kept(seen, verdict):
             registers, dump = await self._registers(), await self._dump()
         found = report(verdict, known.doing, at=began, registers=registers, memory_dump=dump)
-        self.last = self._troubles[self._slot.number] = found
+        self.last = found
         log.debug("%s: %s: %s", self._slot.name, verdict.key, "; ".join(verdict.evidence))
         return verdict
 
@@ -188,4 +217,5 @@ class MachineDoctor:
 def _is_to_be_kept(seen: Evidence, verdict: Verdict) -> bool:
     """Whether the state of the guest's CPUs and memory tells more than the verdict does."""
     answers = seen.qemu_exit is None and seen.status is not None and not seen.qmp_silent
-    return answers and verdict.failure in (FailureClass.GUEST, FailureClass.MACHINE)
+    hangs = seen.echo is not True
+    return answers and hangs and verdict.failure in (FailureClass.GUEST, FailureClass.MACHINE)

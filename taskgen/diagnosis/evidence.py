@@ -142,6 +142,8 @@ def told(seen: Evidence) -> Iterator[str]:
 
 
 def _told_of_network(seen: Evidence) -> Iterator[str]:
+    if seen.mac is None:
+        return  # nobody looked there
     yield f"lease: {seen.lease or 'none'}"
     if seen.answering_mac is not None:
         own = seen.answering_mac == seen.mac

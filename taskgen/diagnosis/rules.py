@@ -9,7 +9,7 @@ from taskgen.diagnosis.evidence import Doing, Evidence, Link, Port, counted, tol
 from taskgen.interfaces import FailureClass
 
 #: Share of lost packets from which on they are the likely cause.
-LOSS = 0.1
+LOSS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def diagnose(seen: Evidence) -> Verdict:
         text=rule.text(seen),
         cause=rule.cause(seen),
         failure=rule.failure,
-        evidence=tuple(told(seen)),
+        evidence=tuple(told(seen)) or ("nothing could be found out",),
     )
 
 
@@ -229,9 +229,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         key="packet-loss",
         failure=FailureClass.INFRASTRUCTURE,
-        applies=lambda seen: (
-            seen.lost_share is not None and LOSS <= seen.lost_share < 1.0 and not _serves(seen)
-        ),
+        applies=lambda seen: seen.lost_share is not None and LOSS <= seen.lost_share < 1.0,
         text=lambda seen: (
             f"{_silence(seen)}: {seen.lost_share or 0:.0%} of the packets there and back are lost"
         ),

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
-import subprocess
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
+from address_thief import MAC, address_thief
 from packet_loss import lose_packets
 from pyroute2 import IPRoute
 from test_machine import run_of
@@ -18,8 +19,6 @@ from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
 from taskgen.machine_doctor import Dumps
 from taskgen.task import Task
-
-THIEF = "02:00:00:00:00:99"
 
 #: A guest that an NMI has panic, and that stays as it is then.
 PANICS = " unknown_nmi_panic panic=0"
@@ -127,31 +126,51 @@ def test_a_machine_that_hangs_with_nothing_to_do_tells_why(profile, network):
 
 def test_another_device_with_the_address_of_a_machine_is_told_by_its_mac(profile, network):
     async def scene(machine):
-        def take_address(pid):
-            """A port of the bridge behind which another one answers for the machine's address."""
-            with IPRoute() as ipr:
-                peer = {"ifname": "thief", "net_ns_pid": pid}
-                ipr.link("add", ifname="thief-port", kind="veth", peer=peer)
-                port = ipr.link_lookup(ifname="thief-port")[0]
-                bridge = ipr.link_lookup(ifname=network.bridge)[0]
-                ipr.link("set", index=port, master=bridge, state="up")
-            inside = ["nsenter", "--net", "--target", str(pid), "ip"]
-            subprocess.run([*inside, "link", "set", "thief", "address", THIEF, "up"], check=True)
-            subprocess.run(
-                [*inside, "address", "add", "10.200.45.1/24", "dev", "thief"], check=True
-            )
+        with ExitStack() as stack:
 
-        async def happen(one):
-            await machine.net.namespace.run(lose_packets, "taskgen1", 1.0)
-            await machine.net.namespace.run(take_address, thief.pid)
+            async def happen(one):
+                await machine.net.namespace.run(lose_packets, "taskgen1", 1.0)
+                namespace = machine.directory.record.namespace
+                stack.enter_context(
+                    address_thief("10.200.45.1", namespace=namespace, bridge=network.bridge)
+                )
 
-        outcome = await met_by(machine, happen)
+            outcome = await met_by(machine, happen)
         assert verdict(outcome) == ("duplicate-address", FailureClass.INFRASTRUCTURE)
-        assert THIEF in outcome.reason
+        assert MAC in outcome.reason
 
-    with subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE) as thief:
-        play(profile, network, scene)
-        thief.stdin.close()
+    play(profile, network, scene)
+
+
+def test_a_run_that_lost_packets_held_up_is_not_the_task_sets_failure(profile, network):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        began = asyncio.Event()
+        # It never tells that it is through, so it is over by its limit in any case.
+        stalls = run_of(Task(pkg="idle", period=0, config={"arg1": 600_000}), slack_s=2.0)
+        running = asyncio.create_task(one.execute(stalls, lambda event: began.set()))
+        await began.wait()
+        await machine.net.namespace.run(lose_packets, "taskgen1", 0.4)
+        async with asyncio.timeout(300):
+            outcome = await running
+        assert verdict(outcome) == ("packet-loss", FailureClass.INFRASTRUCTURE)
+        assert one.state is MachineState.FAILED
+
+    play(profile, network, scene)
+
+
+def test_a_run_that_stalls_is_its_task_sets_failure_and_what_was_seen_is_kept(profile, network):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        stalls = run_of(Task(pkg="idle", period=0, config={"arg1": 600_000}), slack_s=1.0)
+        outcome = await one.execute(stalls, lambda event: None)
+        assert verdict(outcome) == ("serves", FailureClass.TASK)
+        assert "no JOBS_DONE" in outcome.reason
+        assert (one.usable, one.info.trouble) == (True, None)
+
+    play(profile, network, scene)
 
 
 @pytest.mark.parametrize(
