@@ -23,10 +23,10 @@ guest: ## Build the guest image; KERNEL=rt takes Debian's PREEMPT_RT kernel
 demo: setup ## Run a task-set with its variants on a fleet of two machines
 	@$(SUDO) .venv/bin/taskgen run example.Demo --machines $(MACHINES) --events events.csv
 
-# The last two wait for machines most of the time, and each has a network of its own: side by side.
+# Two at a time, the longest first: integration and acceptance tests wait for machines much of their time,
+# and each has a network of its own.
 test: setup ## Lint, types, unit, integration and acceptance tests
-	@$(MAKE) --no-print-directory lint types unit
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration acceptance
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration lint types unit acceptance
 
 lint:
 	$(PYTHON) -m ruff check .

@@ -19,7 +19,7 @@ from taskgen.settings import FleetSettings, QemuSettings, Settings
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
 
-VARIANTS = 6
+VARIANTS = 12
 
 
 class Faulty:
