@@ -34,6 +34,7 @@ async def wait_ready(
             # Silence is looked into only until there is a lease: a guest need not print.
             lease = str(known.address) if known else await _lease(slot, profile, network, qemu)
             reached = f"it has a lease, {lease}, but does not answer there"
+            await network.correct_neighbour(slot, lease)
             limits = Limits(connect_s=profile.boot_timeout_s)
             session = await Session.open(slot.name, lambda: connect(lease), limits=limits)
             if adopted:

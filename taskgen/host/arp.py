@@ -81,7 +81,7 @@ def _correct(bridge: str, address: str, mac: str) -> bool:
                     ipr.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=_NUD_STALE)
                     return True
     except (NetlinkError, OSError):
-        return False  # the bridge is being made again, and has no entries then
+        return False  # the bridge is being made again, and the new one has no entries
     return False
 
 
