@@ -34,7 +34,21 @@ from taskgen.resources.jobs import (
     Session,
 )
 
+#: Pydantic makes such a class where it is first named, and forgets one that nobody holds. Threads
+#: that do so at the same time may meet one that is not finished, so all are made here, once.
+PAGES = (
+    Page[Attempt],
+    Page[Binary],
+    Page[ConsoleBoot],
+    Page[Host],
+    Page[Job],
+    Page[Lease],
+    Page[Machine],
+    Page[Run],
+)
+
 __all__ = [
+    "PAGES",
     "Activation",
     "Attempt",
     "AttemptPage",
