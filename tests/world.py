@@ -49,7 +49,7 @@ def own_world():
     yield
     # There is no way back to the host's mounts once a library has made threads, and no need of one:
     # the world ends with the process.
-    del os.environ["TASKGEN_STATE"]
+    os.environ.pop("TASKGEN_STATE", None)  # each module that imports this has a world of its own
 
 
 def _processes():
