@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from taskgen.host.command_lines import is_dnsmasq
 from taskgen.host.dnsmasq_leases import DnsmasqLeases
 from taskgen.slots import Network
+
+_NO_NEWS = re.compile(r"dnsmasq-dhcp\[|dnsmasq\[\d+\]: (started, version|compile time options)")
 
 
 class Dnsmasq:
@@ -48,8 +51,8 @@ class Dnsmasq:
         return is_dnsmasq(argv, self.config_file)
 
     def is_news(self, line: str) -> bool:
-        """What it says of leases is no reason for its death."""
-        return not line.startswith("dnsmasq-dhcp[")
+        """What it says of leases, and of its start, is no reason for its death."""
+        return _NO_NEWS.match(line) is None
 
 
 def dnsmasq_config(network: Network, directory: Path, bridge_index: int = 0) -> str:

@@ -130,7 +130,7 @@ def test_a_guest_that_does_not_come_back_after_a_reset_is_the_machines_failure(p
             machine.kind = replace(machine.kind, profile=replace(profile, boot_timeout_s=0.5))
             outcome = await execute(machine, HEY)
             assert outcome.failure is FailureClass.MACHINE
-            assert "not ready for" in outcome.reason
+            assert "not ready after its start: it has no DHCP lease" in outcome.reason
             assert outcome.diagnosis["verdict"] == "no-lease"
             assert outcome.started_at == 0
             assert machine.state is MachineState.FAILED

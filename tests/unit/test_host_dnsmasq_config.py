@@ -41,3 +41,14 @@ def test_strangers_are_ignored():
 
 def test_the_command_is_known_again_by_its_file():
     assert f"--conf-file={DIRECTORY}/dnsmasq.conf" in Dnsmasq(NETWORK, DIRECTORY).command()
+
+
+def test_neither_its_start_nor_its_leases_are_told_as_the_reason_of_its_death(tmp_path):
+    server = Dnsmasq(NETWORK, tmp_path)
+    usual = [
+        "dnsmasq[12819]: started, version 2.90 DNS disabled",
+        "dnsmasq[12819]: compile time options: IPv6 GNU-getopt DBus no-UBus",
+        "dnsmasq-dhcp[12819]: DHCP, static leases only on 10.200.45.0, lease time 1h",
+    ]
+    assert not any(map(server.is_news, usual))
+    assert server.is_news("dnsmasq: failed to create listening socket: Address already in use")
