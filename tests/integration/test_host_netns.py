@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -74,16 +75,41 @@ def test_empty_name_is_the_callers_own():
     asyncio.run(main())
 
 
-def test_cancelled_creation_leaves_nothing():
+@pytest.mark.parametrize("made", [False, True])
+def test_cancelled_creation_leaves_nothing(made, monkeypatch):
+    """Cancelled while the thread is at it: before the namespace is there, or after."""
+    arrived, go_on, really_make = threading.Event(), threading.Event(), netns._make
+
+    def make(name, mark):
+        if made:
+            really_make(name, mark)
+        arrived.set()
+        assert go_on.wait(60)
+        if not made:
+            really_make(name, mark)
+
     async def main():
-        for turns in range(6):
-            task = asyncio.create_task(Namespace.create("inside", mark="m"))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait([task])
-            assert task.cancelled()
-            assert not netns.exists("inside")
+        monkeypatch.setattr(netns, "_make", make)
+        task = asyncio.create_task(Namespace.create("inside", mark="m"))
+        assert await asyncio.to_thread(arrived.wait, 60)
+        assert netns.exists("inside") is made
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not netns.exists("inside")
+
+    asyncio.run(main())
+
+
+def test_creation_cancelled_before_it_began_leaves_nothing():
+    async def main():
+        task = asyncio.create_task(Namespace.create("inside", mark="m"))
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not netns.exists("inside")
 
     asyncio.run(main())
 
