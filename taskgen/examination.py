@@ -16,7 +16,6 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import TypeVar
 
 from taskgen.diagnosis import Doing, Evidence, Port
@@ -83,10 +82,7 @@ def _process(seen: Evidence, patient: Patient) -> Evidence:
             qemu_exit=str(ended),
             qemu_signal=signal.Signals(number).name if number is not None else None,
         )
-    with suppress(OSError):  # it has ended just now
-        text = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii", errors="replace")
-        return replace(seen, process_state=text.rpartition(")")[2].split()[0])
-    return seen
+    return replace(seen, process_state=process.state or seen.process_state)
 
 
 def _console(seen: Evidence, patient: Patient) -> Evidence:
@@ -123,7 +119,7 @@ async def _network(seen: Evidence, patient: Patient) -> Evidence:
         seen,
         mac=slot.mac,
         lease=str(lease.address) if lease else None,
-        dhcp=network.dhcp.process is not None,
+        dhcp=network.dhcp.ailment,
         tap=slot.tap,
         link=await _or_none(network.link(slot)),
     )

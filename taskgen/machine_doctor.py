@@ -96,6 +96,8 @@ class MachineDoctor:
         """
         known = Evidence(doing=Doing.START, trouble=error.message, waited_s=waited_s)
         verdict = await self._judge(None, known)
+        if verdict.key == "dhcp-dead":
+            self._network.dhcp.revive()  # no event tells that somebody stopped it
         if verdict.key in _NO_NEWS:
             return error
         kind = MachineDiedError if isinstance(error, MachineDiedError) else BootError

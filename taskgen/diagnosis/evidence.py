@@ -67,7 +67,7 @@ class Evidence:
     :ivar panicked: QEMU was told by the guest that it panicked.
     :ivar tap: the name of its tap.
     :ivar link: how that is.
-    :ivar dhcp: whether the DHCP server works.
+    :ivar dhcp: what ails the DHCP server; empty: nothing.
     :ivar lease: its address.
     :ivar mac: its own.
     :ivar answering_mac: who answers for the address.
@@ -94,7 +94,7 @@ class Evidence:
     panicked: bool = False
     tap: str = ""
     link: Link | None = None
-    dhcp: bool | None = None
+    dhcp: str | None = None
     lease: str | None = None
     mac: str | None = None
     answering_mac: str | None = None
@@ -135,8 +135,8 @@ def told(seen: Evidence) -> Iterator[str]:
         yield f"QMP: the guest {counted(seen.events)}"
     if seen.link is not None:
         yield f"tap {seen.tap}: {seen.link}"
-    if seen.dhcp is False:
-        yield "DHCP server: does not work"
+    if seen.dhcp:
+        yield f"DHCP server: {seen.dhcp}"
     yield from _told_of_network(seen)
     yield from _told_of_console(seen)
 

@@ -211,8 +211,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         key="dhcp-dead",
         failure=FailureClass.INFRASTRUCTURE,
-        applies=lambda seen: _unready(seen) and seen.lease is None and seen.dhcp is False,
-        text=lambda seen: f"no DHCP lease, because the DHCP server does not work{_fault(seen)}",
+        applies=lambda seen: _unready(seen) and seen.lease is None and bool(seen.dhcp),
+        text=lambda seen: (
+            f"no DHCP lease, because the DHCP server does not work: {seen.dhcp}{_fault(seen)}"
+        ),
         cause=lambda seen: "see taskgen status for what ails the server",
     ),
     Rule(

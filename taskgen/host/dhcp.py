@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 PROBLEM = "dhcp"
 
 _START_LIMIT_S = 10.0
+_STOPPED = "it is stopped by a signal (SIGSTOP), or by a debugger"
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LOG_BYTES = 1 << 20
 _STABLE_S = 60.0  # having run for so long, it may die again as if for the first time
@@ -61,6 +62,13 @@ class DhcpServer:
         self._again = asyncio.Event()
         self._on_answer: list[Callable[[], object]] = []
         leases.on_change(self._trim_log)
+
+    @property
+    def ailment(self) -> str:
+        """Why it gives no addresses just now; empty: it does."""
+        if self.process is None:
+            return "it has ended, and is not there again yet"
+        return _STOPPED if self.process.is_stopped else ""
 
     @property
     def is_current(self) -> bool:
@@ -170,6 +178,11 @@ class DhcpServer:
         """Have it started again at once, by :meth:`keep_alive`."""
         self._problems.report(PROBLEM, f"{self.program.name} is started again: {why}")
         self._again.set()
+
+    def revive(self) -> None:
+        """Have it started again if it is there and gives no addresses all the same."""
+        if self.process is not None and self.ailment:
+            self.restart(self.ailment)
 
     def on_answer(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` each time that it answers again."""

@@ -106,6 +106,19 @@ class Process:
         """How it ended; ``None`` while it runs."""
         return self._exit.result() if self._exit.done() else None
 
+    @property
+    def state(self) -> str | None:
+        """The kernel's letter for what it does (proc(5)); ``None``: it has ended just now."""
+        with suppress(OSError):
+            text = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
+            return text.rpartition(")")[2].split()[0]
+        return None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal or a debugger keeps it from going on."""
+        return self.state in ("T", "t")
+
     async def wait(self) -> Exit:
         """Wait for its end. Any number of waiters, and they may be cancelled.
 
@@ -133,6 +146,7 @@ class Process:
         for number, limit_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, kill_s)):
             if not self._exit.done():
                 self.signal(number)
+                self.signal(signal.SIGCONT)  # one that is stopped would not hear of the first
                 await asyncio.wait([self._exit], timeout=limit_s)
         if not self._exit.done():
             raise HostError(f"{self.name} (pid {self.pid}) does not die of SIGKILL")

@@ -164,6 +164,30 @@ def test_a_killed_server_is_started_again_and_remembers(network, server):
     asyncio.run(main())
 
 
+def test_a_stopped_server_is_known_and_can_be_revived(network, server):
+    async def main():
+        problems, answers = Problems(), asyncio.Event()
+        slot = network.slot(1)
+        async with fleet(network, problems=problems, server=server) as (_, net):
+            net.dhcp.on_answer(answers.set)
+            old = net.dhcp.process
+            net.dhcp.revive()  # one that is well stays
+            assert not net.dhcp.ailment
+            os.kill(old.pid, signal.SIGSTOP)
+            async with asyncio.timeout(60):
+                await asyncio.to_thread(os.waitid, os.P_PID, old.pid, os.WSTOPPED | os.WNOWAIT)
+                assert "stopped by a signal" in net.dhcp.ailment
+                net.dhcp.revive()
+                await answers.wait()
+            assert net.dhcp.process.pid != old.pid
+            assert old.exit
+            with await net.open_tap(slot) as tap:
+                assert await dhcp_exchange(tap, slot.mac)
+            assert not problems.current
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("server", "why"),
     [

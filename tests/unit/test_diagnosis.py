@@ -21,7 +21,7 @@ SILENT = {
     "process_state": "S",
     "tap": "taskgen3",
     "link": Link.UP,
-    "dhcp": True,
+    "dhcp": "",
     "lease": "10.200.45.3",
     "mac": MAC,
     "printed": True,
@@ -54,7 +54,7 @@ CASES = [
 START_CASES = [
     ("qemu-refuses", "machine", {"refused": "exit status 1: no such machine"}),
     ("no-output", "machine", {**SILENT, "lease": None, "printed": False}),
-    ("dhcp-dead", "infrastructure", {**SILENT, "lease": None, "dhcp": False}),
+    ("dhcp-dead", "infrastructure", {**SILENT, "lease": None, "dhcp": "it is stopped"}),
     ("no-lease", "machine", {**SILENT, "lease": None}),
     ("refused", "guest", {**SILENT, "port": Port.REFUSES}),
 ]
@@ -115,7 +115,7 @@ facts = st.builds(
     events=st.lists(st.text(max_size=3), max_size=2).map(tuple),
     panicked=st.booleans(),
     link=st.none() | st.sampled_from(Link),
-    dhcp=st.none() | st.booleans(),
+    dhcp=st.none() | st.sampled_from(["", "it is stopped"]),
     lease=texts,
     mac=texts,
     answering_mac=texts,
