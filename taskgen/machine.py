@@ -11,33 +11,24 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from taskgen.boot_notes import BootNotes
-from taskgen.booting import wait_ready
-from taskgen.errors import (
-    AdoptionError,
-    BootError,
-    LaunchError,
-    MachineDiedError,
-    MachineError,
-)
+from taskgen.errors import MachineDiedError, MachineError
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
-from taskgen.host.guest_reset import GuestReset
-from taskgen.host.qemu import Qemu, adopt, launch
+from taskgen.host.qemu import Qemu
 from taskgen.host.records import MachineRecord
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
 from taskgen.load import Load
 from taskgen.machine_cpus import MachineCpus
-from taskgen.machine_doctor import MachineDoctor, of_launch
+from taskgen.machine_guest import Guest
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
-from taskgen.machine_loss import Loss
+from taskgen.machine_launch import Launcher
 from taskgen.session import Session
 from taskgen.session_manager import Boot, Rules, SessionManager
 from taskgen.slots import Slot
@@ -74,18 +65,16 @@ class Machine:
         self.ready_s: float | None = None  #: seconds from the launch to the answer
         self._network = network
         self._directory = directory
+        self._launcher = Launcher(slot, kind, network, directory)
         self._troubles = {} if troubles is None else troubles
         self._cpus = MachineCpus(slot.name, slot.number, load or Load(kind.demand))
         self._life = Lifecycle(slot.name)
         self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
         self._manager: SessionManager | None = None
-        self._loss: Loss | None = None
-        self._resets: GuestReset | None = None
-        self._doctor: MachineDoctor | None = None
+        self._guest: Guest | None = None
         self._run: str | None = None
         self._runs = 0
-        self._restarting_since: float | None = None  # for a run; until it is ready
         self._reason = ""
         self._trouble = ""  # what went wrong while it had nothing to do
 
@@ -155,38 +144,15 @@ class Machine:
         """
         self._life.to(MachineState.LAUNCHING)
         self._stack.enter_context(self._cpus.present())
-        tap = await self._network.open_tap(self.slot)
-        self._stack.enter_context(tap)
-        try:
-            self._qemu = await self._stack.enter_async_context(
-                launch(
-                    self.kind.profile,
-                    self.name,
-                    directory=self._directory,
-                    accelerator=self.kind.accelerator,
-                    inotify=self._network.inotify,
-                    namespace=self._network.namespace,
-                    tap=tap,
-                    mac=self.slot.mac,
-                    user=self.kind.user,
-                    icount=self.kind.icount,
-                    slot=self.slot.number,
-                    fingerprint=self.kind.fingerprint(self.slot),
-                )
-            )
-        except LaunchError as error:
-            told, self._troubles[self.slot.number] = of_launch(error, self.name)
-            raise told from error
+        self._qemu = await self._launcher.launch(self._stack, self._troubles)
         self._life.to(MachineState.BOOTING)
-        loss = self._watch(self.qemu)
+        guest = self._watch()
         try:
-            session = await loss.unless(self._begin())
+            session = await guest.unless_lost(self._begin(guest))
         except MachineError as error:
-            assert self._doctor is not None, "there is a QEMU"
-            waited_s = time.monotonic() - self.qemu.launched_at
-            raise await self._doctor.of_boot(error, waited_s) from error
+            raise await guest.of_boot(error) from error
         self.ready_s = time.monotonic() - self.qemu.launched_at
-        self._ready(session, Boot())
+        self._ready(guest, session, Boot())
         log.info("%s: ready after %.1f s", self.name, self.ready_s)
 
     async def adopt(self, record: MachineRecord) -> None:
@@ -200,15 +166,11 @@ class Machine:
         """
         self._life.to(MachineState.ADOPTING)
         self._stack.enter_context(self._cpus.present())
-        self._qemu = await self._stack.enter_async_context(
-            adopt(record, directory=self._directory, inotify=self._network.inotify)
-        )
-        if record.fingerprint != self.kind.fingerprint(self.slot):
-            raise AdoptionError(f"{self.name}: is not what would be launched now")
-        if not await self._network.adopt_tap(self.slot, self.qemu.pid):
-            raise AdoptionError(f"{self.name}: its tap {self.slot.tap} is gone")
-        session = await self._watch(self.qemu).unless(self._begin(adopted=True))
-        self._ready(session, self._notes.read())
+        self._qemu = await self._launcher.adopt(self._stack, record)
+        await self._launcher.check(self._qemu)
+        guest = self._watch()
+        session = await guest.unless_lost(self._begin(guest, adopted=True))
+        self._ready(guest, session, self._notes.read())
         log.info("%s: adopted, pid %d", self.name, self.qemu.pid)
 
     async def execute(self, run: Run, emit: Emit) -> Outcome:
@@ -241,29 +203,22 @@ class Machine:
     async def _carry_out(self, run: Run, emit: Emit) -> tuple[Outcome, bool]:
         """The outcome of a run, and whether the machine can take another one."""
         assert self._manager is not None, "there is a session"
-        assert self._loss is not None, "there is a QEMU"
-        assert self._doctor is not None, "there is a QEMU"
-        self._doctor.begin_run()
+        assert self._guest is not None, "there is a QEMU"
+        self._guest.begin_run()
         try:
-            outcome = await self._loss.unless(self._manager.execute(run, emit))
+            outcome = await self._guest.unless_lost(self._manager.execute(run, emit))
         except MachineError as error:
             died = isinstance(error, MachineDiedError)
             failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
             outcome = self._manager.broken_off(run, failure, error.message)
-        if outcome.failure is FailureClass.TASK and self._manager.boot.stalled:
-            outcome = await self._doctor.of_stall(outcome, self._manager.session)
-            return outcome, outcome.failure is FailureClass.TASK
-        if outcome.failure in (None, FailureClass.TASK) or self._manager.refused:
+        if self._manager.refused:
             return outcome, True
-        since = self._restarting_since
-        restarted_s = None if since is None else time.monotonic() - since
-        session = self._manager.session
-        return await self._doctor.of_run(outcome, session, restarted_s=restarted_s), False
+        return await self._guest.judge(outcome, stalled=self._manager.boot.stalled)
 
     def tap_gone(self) -> None:
         """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
-        if self._loss is not None:
-            self._loss.tap_gone()
+        if self._guest is not None:
+            self._guest.tap_gone()
 
     async def stop(self) -> None:
         """End it and release all that it holds, in whatever state it is."""
@@ -272,9 +227,8 @@ class Machine:
             return
         if self.state is MachineState.READY and not self.usable:  # nobody was told of that yet
             self._trouble = f"{self.name}: its connection has ended"
-        if self._trouble and self._doctor is not None:
-            session = self._manager.session if self._manager else None
-            self._reason = await finish(self._doctor.of_idle(self._trouble, session))
+        if self._trouble and self._guest is not None:
+            self._reason = await finish(self._guest.of_idle(self._trouble))
         self._life.to(MachineState.STOPPING)
         self._network.let_tap_go(self.slot)
         await finish(self._stack.aclose())
@@ -290,47 +244,24 @@ class Machine:
     def _notes(self) -> BootNotes:
         return BootNotes(self._directory.machine(self.name), self.qemu.record.uuid)
 
-    def _watch(self, qemu: Qemu) -> Loss:
-        self._resets = GuestReset(qemu, on_unasked=self._on_reset, on_panic=self._on_fatal)
-        self._doctor = MachineDoctor(
+    def _watch(self) -> Guest:
+        self._guest = Guest(
             self.slot,
-            self.kind.profile,
+            self.kind,
             self._network,
-            qemu,
-            self._resets,
+            self.qemu,
             troubles=self._troubles,
-            dumps=self.kind.dumps,
-            on_fatal=lambda fault: self._on_fatal(f"its console says: {fault.line}"),
-            adopted=qemu.process.adopted,
+            on_lost=self._fail,
         )
-        self._stack.callback(self._doctor.close)
-        self._loss = Loss(qemu, self.slot.tap, lambda error: self._fail(error.message))
-        self._stack.push_async_callback(self._loss.close)
-        return self._loss
+        self._stack.push_async_callback(self._guest.close)
+        return self._guest
 
-    async def _begin(self, *, adopted: bool = False) -> Session:
+    async def _begin(self, guest: Guest, *, adopted: bool = False) -> Session:
         self._stack.callback(self._cpus.close)
         await self._cpus.find(self.qemu)
-        return await self._boot(adopted=adopted)
+        return await guest.ready(adopted=adopted)
 
-    async def _boot(self, *, adopted: bool = False) -> Session:
-        """Wait until the guest is ready, and forbid it to start anew by itself.
-
-        :raises MachineError: if it does not get ready, or QEMU does not answer.
-        """
-        assert self._resets is not None, "there is a QEMU"
-        session = await wait_ready(
-            self.slot, self.kind.profile, self._network, self.qemu, adopted=adopted
-        )
-        try:
-            await self._resets.forbid()
-        except BaseException:
-            await session.close()
-            raise
-        session.on_end(partial(self._on_session_end, session))
-        return session
-
-    def _ready(self, session: Session, boot: Boot) -> None:
+    def _ready(self, guest: Guest, session: Session, boot: Boot) -> None:
         notes = self._notes
         notes.write(boot)
         self._manager = SessionManager(
@@ -339,7 +270,7 @@ class Machine:
             Rules(reset=self.kind.reset, after_stall=True),
             binaries=self.kind.binaries,
             optimize=self.kind.profile.optimize,
-            restart=self._restart,
+            restart=guest.restart,
             lost_class=FailureClass.MACHINE,
             note=notes.write,
             measure=self._cpus.measure,
@@ -347,46 +278,15 @@ class Machine:
         self._stack.push_async_callback(self._manager.close)
         self._life.to(MachineState.READY)
 
-    async def _restart(self, session: Session) -> Session:
-        """Reset the machine, and wait until its guest is ready again.
-
-        :raises MachineError: if QEMU does not reset it, or the guest does not get ready.
-        """
-        assert self._resets is not None, "there is a QEMU"
-        await session.close()
-        self._network.leases.forget(self.slot.mac)
-        self._restarting_since = time.monotonic()
-        await self._resets.perform()
-        session = await self._boot()
-        self._restarting_since = None
-        return session
-
     def _run_is_over(self, *, sound: bool, reason: str = "") -> None:
-        assert self._loss is not None, "it has carried out a run"
+        assert self._guest is not None, "it has carried out a run"
         self._run = None
         self._runs += 1
-        if sound and not self._loss.happened:
+        if sound and not self._guest.lost:
             self._life.to(MachineState.READY)
         else:
             self._reason = reason
             self._life.to(MachineState.FAILED)
-
-    def _on_reset(self, what: str) -> None:
-        """After a reset the connection says neither FIN nor RST until we send something."""
-        if self._manager is not None:  # else it boots, and may do that
-            self._manager.session.lose(what)
-            self._fail(f"{self.name}: {what}")
-
-    def _on_fatal(self, what: str) -> None:
-        """The guest does not go on, and may say nothing of that to us."""
-        if self._manager is not None and self._manager.session.usable:
-            self._on_reset(what)
-        elif self._loss is not None:
-            self._loss.lose(BootError(f"{self.name}: {what}", console=self.qemu.console.tail()))
-
-    def _on_session_end(self, session: Session, reason: str) -> None:
-        if self._manager is not None and self._manager.session is session:
-            self._fail(reason)
 
     def _fail(self, reason: str) -> None:
         """It can take no more runs; a run that it carries out tells so itself."""

@@ -127,7 +127,7 @@ def test_a_guest_that_does_not_come_back_after_a_reset_is_the_machines_failure(p
     async def main():
         async with booted(profile, network, reset=Reset.REBOOT) as machine:
             assert (await execute(machine, HEY)).failure is None
-            machine.kind = replace(machine.kind, profile=replace(profile, boot_timeout_s=0.5))
+            machine._guest._profile = replace(profile, boot_timeout_s=0.5)
             outcome = await execute(machine, HEY)
             assert outcome.failure is FailureClass.MACHINE
             assert "not ready after its start: it has no DHCP lease" in outcome.reason

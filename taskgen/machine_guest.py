@@ -1,0 +1,177 @@
+"""The guest of one QEMU: made ready, started anew, and watched for all that makes it useless.
+
+Whoever has it is told when it can take no more runs, and why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, TypeVar
+
+from taskgen.booting import wait_ready
+from taskgen.diagnosis import ConsoleFault
+from taskgen.errors import BootError, MachineError
+from taskgen.host.fleet_network import FleetNetwork
+from taskgen.host.guest_reset import GuestReset
+from taskgen.host.qemu import Qemu
+from taskgen.interfaces import FailureClass, Outcome
+from taskgen.machine_doctor import MachineDoctor
+from taskgen.machine_kind import MachineKind
+from taskgen.machine_loss import Loss
+from taskgen.session import Session
+from taskgen.slots import Slot
+
+T = TypeVar("T")
+
+
+class Guest:
+    """From its QEMU's start to :meth:`close`, over any number of restarts.
+
+    :param troubles: where the last diagnosis of each slot is kept.
+    :param on_lost: called with what has happened to it; must not block.
+    :ivar session: the one with it, which may have ended; ``None`` until it was ready once.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        kind: MachineKind,
+        network: FleetNetwork,
+        qemu: Qemu,
+        *,
+        troubles: dict[int, Mapping[str, Any]],
+        on_lost: Callable[[str], object],
+    ) -> None:
+        self.session: Session | None = None
+        self._slot = slot
+        self._profile = kind.profile
+        self._network = network
+        self._qemu = qemu
+        self._on_lost = on_lost
+        self._restarting_since: float | None = None  # until it is ready
+        self._stack = AsyncExitStack()
+        self._resets = GuestReset(qemu, on_unasked=self._on_reset, on_panic=self._on_fatal)
+        self._doctor = MachineDoctor(
+            slot,
+            kind.profile,
+            network,
+            qemu,
+            self._resets,
+            troubles=troubles,
+            dumps=kind.dumps,
+            on_fatal=self._on_console_fault,
+            adopted=qemu.process.adopted,
+        )
+        self._stack.callback(self._doctor.close)
+        self._loss = Loss(qemu, slot.tap, lambda error: on_lost(error.message))
+        self._stack.push_async_callback(self._loss.close)
+
+    @property
+    def lost(self) -> bool:
+        """Whether its QEMU has ended or cannot be reached any more."""
+        return self._loss.happened
+
+    async def unless_lost(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``.
+
+        :raises MachineDiedError: if QEMU ends first.
+        :raises MachineError: if it is lost in another way.
+        """
+        return await self._loss.unless(work)
+
+    def tap_gone(self) -> None:
+        """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
+        self._loss.tap_gone()
+
+    async def ready(self, *, adopted: bool = False) -> Session:
+        """Wait until it answers, and forbid it to start anew by itself.
+
+        :param adopted: it may have been ready for long; whatever it was doing is cleared.
+        :raises MachineError: if it does not get ready, or QEMU does not answer.
+        """
+        session = await wait_ready(
+            self._slot, self._profile, self._network, self._qemu, adopted=adopted
+        )
+        try:
+            await self._resets.forbid()
+        except BaseException:
+            await session.close()
+            raise
+        self.session = session
+        session.on_end(partial(self._on_session_end, session))
+        return session
+
+    async def restart(self, session: Session) -> Session:
+        """Reset it, and wait until it is ready again.
+
+        :param session: the one with it; closed, whatever happens.
+        :raises MachineError: if QEMU does not reset it, or it does not get ready.
+        """
+        await session.close()
+        self._network.leases.forget(self._slot.mac)
+        self._restarting_since = time.monotonic()
+        await self._resets.perform()
+        session = await self.ready()
+        self._restarting_since = None
+        return session
+
+    def begin_run(self) -> None:
+        """What it has said so far has nothing to do with the run that begins."""
+        self._doctor.begin_run()
+
+    async def judge(self, outcome: Outcome, *, stalled: bool) -> tuple[Outcome, bool]:
+        """The outcome of a run, with why it failed, and whether another run can follow.
+
+        :param stalled: it did not end by itself.
+        """
+        assert self.session is not None, "it was ready for the run"
+        if outcome.failure is FailureClass.TASK and stalled:
+            outcome = await self._doctor.of_stall(outcome, self.session)
+            return outcome, outcome.failure is FailureClass.TASK
+        if outcome.failure in (None, FailureClass.TASK):
+            return outcome, True
+        since = self._restarting_since
+        restarted_s = None if since is None else time.monotonic() - since
+        return await self._doctor.of_run(outcome, self.session, restarted_s=restarted_s), False
+
+    async def of_boot(self, error: MachineError) -> MachineError:
+        """What is wrong with it if it did not get ready after its QEMU's start.
+
+        :returns: the error to be raised.
+        """
+        return await self._doctor.of_boot(error, time.monotonic() - self._qemu.launched_at)
+
+    async def of_idle(self, trouble: str) -> str:
+        """What is wrong with it if it had nothing to do, in a line.
+
+        :param trouble: what was noticed.
+        """
+        return await self._doctor.of_idle(trouble, self.session)
+
+    async def close(self) -> None:
+        """Watch it no more."""
+        await self._stack.aclose()
+
+    def _on_reset(self, what: str) -> None:
+        """After a reset the connection says neither FIN nor RST until we send something."""
+        if self.session is not None:  # else it boots, and may do that
+            self.session.lose(what)
+            self._on_lost(f"{self._slot.name}: {what}")
+
+    def _on_console_fault(self, fault: ConsoleFault) -> None:
+        self._on_fatal(f"its console says: {fault.line}")
+
+    def _on_fatal(self, what: str) -> None:
+        """It does not go on, and may say nothing of that to us."""
+        if self.session is not None and self.session.usable:
+            self._on_reset(what)
+        else:
+            error = BootError(f"{self._slot.name}: {what}", console=self._qemu.console.tail())
+            self._loss.lose(error)
+
+    def _on_session_end(self, session: Session, reason: str) -> None:
+        if self.session is session:
+            self._on_lost(reason)
