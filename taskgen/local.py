@@ -28,6 +28,7 @@ from taskgen.host.capacity import capacity, placement
 from taskgen.host.cleanup import sweep
 from taskgen.host.command_lines import end_all, is_qemu
 from taskgen.host.console_boots import Limits
+from taskgen.host.console_keeping import Keeper, keeping
 from taskgen.host.cores import check_cores, whole_cores
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork, fleet_network
@@ -126,6 +127,7 @@ def network_of(settings: Settings) -> Network:
 class LocalFleet:
     """Network and machines of one fleet. Made by :func:`local_fleet`.
 
+    :param keeper: bounds what machines say on their consoles once we are gone.
     :param left: what a dead daemon has left of machines.
     :param keep: asked when a machine goes: whether it is left running.
     :ivar memory_mb: as the setting ``fleet.memory_mb``; may be set at any time.
@@ -139,6 +141,7 @@ class LocalFleet:
         kind: MachineKind,
         network: FleetNetwork,
         directory: FleetDirectory,
+        keeper: Keeper,
         *,
         left: Sequence[MachineRecord] = (),
         keep: Callable[[], bool] = lambda: False,
@@ -153,6 +156,7 @@ class LocalFleet:
         self.remarks: tuple[str, ...] = ()
         self._said: list[str] = []
         self._keep = keep
+        self._keeper = keeper
         self._troubles: dict[int, Mapping[str, Any]] = {}
         self._by_tap: dict[str, Machine] = {}
         network.on_tap_gone(self._tap_gone)
@@ -226,6 +230,7 @@ class LocalFleet:
     async def keep_consoles(self, settings: ConsoleSettings) -> None:
         """Keep of what consoles have said and say what these settings want, and no more."""
         self.directory.consoles.limits = _console_limits(settings, self.plan.kind)
+        self._keeper.tell(self.directory.consoles.limits)
         await self.directory.consoles.tidy()
 
     def _tap_gone(self, tap: str) -> None:
@@ -281,13 +286,16 @@ async def local_fleet(
         return keep() or untouched
 
     directory.consoles.limits = _console_limits(settings.console, plan.kind)
-    directory.consoles.problems = problems or Problems()
+    directory.consoles.problems = problems = problems or Problems()
     try:
         left = directory.machine_records()
-        async with fleet_network(
-            network, directory, problems, server=settings.dhcp.server, keep=stays
-        ) as made:
-            fleet = LocalFleet(plan, kind, made, directory, left=left, keep=keep)
+        async with (
+            keeping(directory, problems, keep=stays) as keeper,
+            fleet_network(
+                network, directory, problems, server=settings.dhcp.server, keep=stays
+            ) as made,
+        ):
+            fleet = LocalFleet(plan, kind, made, directory, keeper, left=left, keep=keep)
             try:
                 yield fleet
             finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 from taskgen.errors import ConfigError, HostError, NamespaceBusyError, PrivilegeError
 from taskgen.host import netns
 from taskgen.host.bridge import delete_bridges
-from taskgen.host.command_lines import end_all, is_dhcpd, is_dnsmasq, is_qemu
+from taskgen.host.command_lines import end_all, is_dhcpd, is_dnsmasq, is_keeper, is_qemu
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_locks import exclusive, lock_machines, remove_directory, take_lock
 from taskgen.host.link_notes import LinkNotes
@@ -139,12 +139,15 @@ def _use(path: Path) -> str:
 
 
 def is_ours(argv: Sequence[str], uuids: Collection[str], config: Path, fleet_id: str) -> bool:
-    """Whether a command line is a QEMU's with one of the UUIDs, or the fleet's DHCP server's.
+    """Whether a command line is a QEMU's with one of the UUIDs, or that of the fleet's DHCP server
+    or of the keeper of its consoles.
 
     :param config: dnsmasq is known by it.
-    :param fleet_id: dhcpd is known by it.
+    :param fleet_id: dhcpd and keeper are known by it.
     """
-    return is_qemu(argv, uuids) or is_dnsmasq(argv, config) or is_dhcpd(argv, fleet_id)
+    if is_dhcpd(argv, fleet_id) or is_keeper(argv, fleet_id):
+        return True
+    return is_qemu(argv, uuids) or is_dnsmasq(argv, config)
 
 
 def remove_fleet(directory: FleetDirectory) -> list[str]:

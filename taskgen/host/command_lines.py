@@ -4,6 +4,9 @@ Whoever looks for what a dead engine left has no children of its own to ask, and
 noted may belong to somebody else by now. So a process is found by words that only ours has on its
 command line, and it is looked at again once a pidfd of it is open: from then on it is certain
 which process that is.
+
+A process of ours that is to stay small lives by this module (:mod:`taskgen.host.console_keeper`):
+nothing is imported here that takes much memory.
 """
 
 from __future__ import annotations
@@ -14,32 +17,38 @@ import select
 import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 from taskgen.errors import HostError
 
+TYPE_CHECKING = False  # by mypy it is held to be true; typing's own would be imported
+if TYPE_CHECKING:
+    from pathlib import Path
+
 #: Tells from its command line whether a process is meant.
 Wanted = Callable[[Sequence[str]], bool]
+
+#: On the command line of a keeper of consoles; ``ps`` would else show a Python.
+KEEPER = "taskgen-keeper"
 
 _TERM_S = 2.0
 _KILL_S = 10.0
 
 
-@dataclass(frozen=True)
 class Found:
     """A process that was found. The descriptor stands for it, and must be closed."""
 
-    pid: int
-    pidfd: int
-    argv: tuple[str, ...]
+    def __init__(self, pid: int, pidfd: int, argv: tuple[str, ...]) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.argv = argv
 
     def close(self) -> None:
         """Close the descriptor; the process goes on."""
         os.close(self.pidfd)
 
     def __str__(self) -> str:
-        return f"process {self.pid} ({os.path.basename(self.argv[0])})"
+        keeps = KEEPER in self.argv
+        return f"process {self.pid} ({KEEPER if keeps else os.path.basename(self.argv[0])})"
 
 
 def is_qemu(argv: Sequence[str], uuids: Collection[str]) -> bool:
@@ -62,6 +71,15 @@ def is_dhcpd(argv: Sequence[str], fleet_id: str) -> bool:
         bool(argv)
         and os.path.basename(argv[0]) in ("dhcpd", "setpriv", "sh", "unshare")
         and f"/var/lib/dhcp/dhcpd.leases.{fleet_id}" in argv
+    )
+
+
+def is_keeper(argv: Sequence[str], fleet_id: str) -> bool:
+    """Whether a command line is that of the keeper of the fleet's consoles."""
+    return (
+        bool(argv)
+        and os.path.basename(argv[0]).startswith("python")
+        and (KEEPER, fleet_id) in itertools.pairwise(argv)
     )
 
 
@@ -91,7 +109,8 @@ def _is_same(pid: int, path: str) -> bool:
 def argv_of(pid: int) -> tuple[str, ...]:
     """A process's command line; empty if it has ended, or is the kernel's."""
     try:
-        data = Path(f"/proc/{pid}/cmdline").read_bytes()
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            data = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return ()
     return tuple(os.fsdecode(data).split("\0")[:-1])
@@ -117,10 +136,10 @@ def hold(pid: int, wanted: Wanted) -> Found | None:
 
 def find(wanted: Wanted) -> Iterator[Found]:
     """The wanted processes, one by one; each must be closed. Blocks for milliseconds at most."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or not wanted(argv_of(int(entry.name))):
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or not wanted(argv_of(int(name))):
             continue
-        if found := hold(int(entry.name), wanted):
+        if found := hold(int(name), wanted):
             yield found
 
 

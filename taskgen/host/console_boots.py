@@ -15,7 +15,7 @@ from pathlib import Path
 
 from taskgen.config import STRICT, convert
 from taskgen.errors import ConfigError
-from taskgen.host.holes import BLOCK
+from taskgen.host.holes import start_of_kept
 from taskgen.whole_file import whole_file
 
 _VERSION = 1
@@ -98,11 +98,8 @@ def kept(
     found = []
     for boot in remaining:
         end = end_of(boots, boot, size)
-        if end - boot.kept_from > limits.boot_bytes:
-            start = (end - limits.boot_bytes * 7 // 8) // BLOCK * BLOCK
-            found.append(replace(boot, kept_from=max(boot.kept_from, start)))
-        else:
-            found.append(boot)
+        start = start_of_kept(boot.kept_from, end, limits.boot_bytes)
+        found.append(replace(boot, kept_from=start))
     return found
 
 

@@ -1,6 +1,9 @@
 """Holes at the head of a file: its old part goes, all offsets stay, whoever appends goes on.
 
 One system call by ctypes: Python has ``posix_fallocate`` only, which makes no holes.
+
+A process of ours that is to stay small lives by this module (:mod:`taskgen.host.console_keeper`):
+nothing is imported here that takes much memory.
 """
 
 from __future__ import annotations
@@ -8,8 +11,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import tempfile
-from pathlib import Path
+
+TYPE_CHECKING = False  # by mypy it is held to be true; typing's own would be imported
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate64.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
@@ -20,7 +25,18 @@ _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # linux/falloc.h
 BLOCK = 4096
 
 
-def punch(path: Path, start: int, end: int) -> None:
+def start_of_kept(start: int, end: int, most: int) -> int:
+    """From where on a boot's output is kept, which is kept from ``start`` to before ``end`` now.
+
+    :param most: bytes, at most. Of more than that an eighth less is kept: else each byte that comes
+        would drop another.
+    """
+    if end - start <= most:
+        return start
+    return max(start, (end - most * 7 // 8) // BLOCK * BLOCK)
+
+
+def punch(path: str | Path, start: int, end: int) -> None:
     """Give the bytes from ``start`` to before ``end`` back; they read as zeros from now on.
 
     What is a hole already is left alone, and with it the time at which the file was changed.
@@ -56,11 +72,13 @@ def can_punch(directory: Path) -> bool:
 
     :raises OSError: if that file cannot be written.
     """
+    import tempfile  # noqa: PLC0415 - takes more memory than all else here
+
     with tempfile.NamedTemporaryFile(dir=directory, prefix=".hole-") as file:
         file.write(b"x" * 2 * BLOCK)
         file.flush()
         try:
-            punch(Path(file.name), 0, BLOCK)
+            punch(file.name, 0, BLOCK)
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
                 return False

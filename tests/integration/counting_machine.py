@@ -1,7 +1,8 @@
 """Launches a daemon's machine whose guest counts on its console, and waits to be killed. Run by
 test_console_log.py.
 
-``python counting_machine.py FLEET MACHINES``; says "counts" once it does.
+``python counting_machine.py FLEET MACHINES [BOOT_BYTES]``; says "counts" once it does. With a bound
+it counts as fast as it can.
 """
 
 import asyncio
@@ -10,19 +11,30 @@ from pathlib import Path
 
 from host_tools import counting
 
+from taskgen.host.console_boots import Limits
+from taskgen.host.console_keeping import keeping
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.qemu import launch
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.records import Kind
+from taskgen.problems import Problems
 from taskgen.profiles import load_profile
 
 
-async def main(name, machines):
+async def main(name, machines, boot_bytes=None):
     directory = FleetDirectory.create(name, kind=Kind.DAEMON, namespace="", machines=Path(machines))
+    profile = load_profile("linux-x86_64")
+    guest = counting(profile, pause=":") if boot_bytes else counting(profile)
+    directory.consoles.limits = Limits(boot_bytes=int(boot_bytes or 8_000_000))
+    async with keeping(directory, Problems(), keep=lambda: True):
+        await lives(directory, guest)
+
+
+async def lives(directory, guest):
     with Inotify() as inotify:
         async with launch(
-            counting(load_profile("linux-x86_64")),
+            guest,
             "taskgen-1",
             directory=directory,
             accelerator=Accelerator.TCG,

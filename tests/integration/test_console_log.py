@@ -9,12 +9,15 @@ from pathlib import Path
 
 from host_tools import counting, lone_machine, shell
 
+from taskgen.host import cleanup
 from taskgen.host.console_boots import Limits, Why
 from taskgen.host.console_follow import Wanted, read
+from taskgen.host.console_keeping import keeping
 from taskgen.host.fleet_directory import FleetDirectory
-from taskgen.host.inotify import Inotify
+from taskgen.host.inotify import Change, Inotify
 from taskgen.host.qemu import adopt
 from taskgen.host.records import state_root
+from taskgen.problems import Problems
 
 COUNTING = Path(__file__).with_name("counting_machine.py")
 NAME = "counting"
@@ -36,11 +39,11 @@ async def counted(qemu, more):
     return last + more
 
 
-async def lived_and_killed():
+async def lived_and_killed(*boot_bytes):
     """A daemon that has launched a machine, and was killed."""
-    machines = state_root() / "machines"
+    words = [str(COUNTING), NAME, str(state_root() / "machines"), *boot_bytes]
     process = await asyncio.create_subprocess_exec(
-        *[sys.executable, str(COUNTING), NAME, str(machines)], stdout=asyncio.subprocess.PIPE
+        sys.executable, *words, stdout=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -85,6 +88,45 @@ def test_a_log_is_whole_after_the_daemon_was_killed_and_another_went_on():
             directory.close()
 
     asyncio.run(main())
+
+
+def test_a_log_is_bounded_while_no_daemon_lives_and_the_next_one_shows_the_newest():
+    async def main():
+        await lived_and_killed("100000")
+        directory = FleetDirectory.adopt(NAME)
+        directory.consoles.limits = Limits(boot_bytes=100_000)
+        logs = (directory.consoles.path / "taskgen-1").glob("boot-*.log")
+        path = max(logs, key=lambda each: each.stat().st_mtime)
+        with Inotify() as inotify:
+            grown = asyncio.Event()
+            async with asyncio.timeout(PATIENCE_S):
+                with inotify.watch(path, Change.MODIFY, grown.set):
+                    while (status := path.stat()).st_size < 400_000 or too_much(status):
+                        grown.clear()
+                        await grown.wait()
+            async with keeping(directory, Problems(), keep=lambda: True):
+                # What was dropped by now is the old one's work.
+                log = directory.consoles.of("taskgen-1")
+                assert log.boots[-1].kept_from > 250_000
+                [record] = directory.machine_records()
+                async with adopt(record, directory=directory, inotify=inotify) as qemu:
+                    await qemu.qmp.execute("stop")
+                    lines = [line for line in await lines_of(log) if line.whole]
+                    qemu.left_running = True
+        numbers = numbers_of(lines)
+        assert len(numbers) == len(lines) > 1000
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert lines[-1].offset > 350_000
+        directory.release()
+
+    asyncio.run(main())
+    removed = cleanup.down().removed
+    assert sum("(taskgen-keeper)" in line for line in removed) == 1
+    assert sum("(qemu-system" in line for line in removed) == 1
+
+
+def too_much(status):
+    return status.st_blocks * 512 > 100_000 + 2 * 4096
 
 
 def test_the_log_of_a_guest_that_prints_without_end_is_bounded_and_has_the_newest(profile):

@@ -21,6 +21,18 @@ LEASES = f"/var/lib/dhcp/dhcpd.leases.{FLEET}"
         ["/usr/sbin/dnsmasq", f"--conf-file={CONFIG}"],
         ["/usr/sbin/dhcpd", "-f", "-lf", LEASES, "br0"],
         ["setpriv", "--clear-groups", "/usr/sbin/dhcpd", "-f", "-lf", LEASES, "br0"],
+        [
+            "/usr/bin/python3",
+            "-I",
+            "-S",
+            "-c",
+            "…",
+            "/opt",
+            "taskgen-keeper",
+            FLEET,
+            "/consoles",
+            "9",
+        ],
     ],
 )
 def test_ours(argv):
@@ -46,6 +58,9 @@ def test_ours(argv):
         ["dhcpd", "-lf", "/var/lib/dhcp/dhcpd.leases", "br0"],
         ["dhcpd", "-lf", LEASES[:-1], "br0"],
         ["cat", LEASES],
+        ["python3", "-c", "…", "/opt", "taskgen-keeper", FLEET[:-1] + "0", "/consoles", "9"],
+        ["python3", "-c", "…", "taskgen-keeper", "/consoles", FLEET],
+        ["grep", "taskgen-keeper", FLEET],
     ],
 )
 def test_not_ours(argv):
