@@ -73,10 +73,8 @@ class Keeper:
             log.warning("%s; there will be another", trouble)
             failures += 1
             if failures > 1:  # somebody may have killed the first
-                self._problems.report(
-                    PROBLEM,
-                    f"{trouble}; while no daemon lives, consoles' logs grow without a bound",
-                )
+                hint = trouble.hint or "consoles' logs are not bounded while no daemon lives"
+                self._problems.report(PROBLEM, trouble.message, hint=hint)
                 await asyncio.sleep(min(2.0 ** (failures - 2), LONGEST_REST_S))
 
     async def close(self, *, stays: bool) -> None:

@@ -1,6 +1,7 @@
 """The console's log of real machines: whole, over daemons that die, and bounded."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -104,7 +105,7 @@ def test_a_log_is_bounded_while_no_daemon_lives_and_the_next_one_shows_the_newes
                     while (status := path.stat()).st_size < 400_000 or too_much(status):
                         grown.clear()
                         await grown.wait()
-            async with keeping(directory, Problems(), keep=lambda: True):
+            async with keeping(directory, Problems(), keep=lambda: True) as keeper:
                 # What was dropped by now is the old one's work.
                 log = directory.consoles.of("taskgen-1")
                 assert log.boots[-1].kept_from > 250_000
@@ -118,9 +119,11 @@ def test_a_log_is_bounded_while_no_daemon_lives_and_the_next_one_shows_the_newes
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         assert lines[-1].offset > 350_000
         directory.release()
+        return keeper.process.pid
 
-    asyncio.run(main())
+    pid = asyncio.run(main())
     removed = cleanup.down().removed
+    os.waitpid(pid, 0)  # of our children
     assert sum("(taskgen-keeper)" in line for line in removed) == 1
     assert sum("(qemu-system" in line for line in removed) == 1
 
