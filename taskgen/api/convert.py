@@ -67,6 +67,7 @@ def console_line(line: Line) -> resources.ConsoleLine:
     return resources.ConsoleLine(
         boot=line.boot,
         offset=line.offset,
+        end=line.end,
         text=line.text,
         whole=line.whole,
         dropped=line.dropped,

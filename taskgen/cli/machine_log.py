@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from typing import Any
 
@@ -62,11 +61,11 @@ def log(
 ) -> None:
     """Print what the console of a machine said, also of one that is gone.
 
-    With -f it goes on over restarts and resets of the machine; with --boot as well, to the end of
-    that boot. A time with < before it: nobody saw when it was printed, it was then or earlier.
+    With -f it goes on over restarts and resets of the machine, and over restarts of the daemon;
+    with --boot as well, to the end of that boot. A time with < before it: nobody saw when it was
+    printed, it was then or earlier.
 
-    Exit status 0: done; 1: the daemon ended while it was followed, or cannot; 2: bad input; 3: no
-    daemon answers; 130: interrupted.
+    Exit status 0: done; 1: cannot; 2: bad input; 3: no daemon answers; 130: interrupted.
     """
     with Client() as client:
         if boots:
@@ -79,7 +78,11 @@ def log(
             "since": None if since is None else moment_of(since),
         }
         printer = ConsolePrinter(timestamps=timestamps)
-        with closing(client.console_lines(name, **choice)) as told:
+
+        def lost() -> None:
+            printer.remark("the daemon is gone; this goes on with the next one")
+
+        with closing(client.console_lines(name, lost=lost, **choice)) as told:
             try:
                 for line in told:
                     if as_json:
@@ -88,9 +91,6 @@ def log(
                         printer.show(line)
             finally:
                 printer.end()
-        if follow and boot is None:
-            printer.remark("the daemon ended")
-            sys.exit(1)
 
 
 def _list(boots: list[ConsoleBoot], *, as_json: bool) -> None:

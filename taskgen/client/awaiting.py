@@ -19,7 +19,7 @@ from taskgen.client.api import Api
 from taskgen.client.call import Call, error_of
 from taskgen.client.console import AsyncConsole, open_async_console
 from taskgen.client.routes import Awaiting
-from taskgen.client.stream import SILENT_S, Position, refusal
+from taskgen.client.stream import SILENT_S, LogPosition, Position, refusal
 from taskgen.client.transport import Repeats, unreachable
 from taskgen.client.uploads import digest, found
 from taskgen.errors import DaemonUnreachableError, TaskgenError
@@ -120,15 +120,30 @@ class AsyncClient(Api, Awaiting):
                 size += file.write(piece)
         return size
 
-    async def console_lines(self, name: str, **choice: Any) -> AsyncGenerator[ConsoleLine, None]:
+    async def console_lines(
+        self, name: str, *, lost: Callable[[], object] = lambda: None, **choice: Any
+    ) -> AsyncGenerator[ConsoleLine, None]:
         """As :meth:`Client.console_lines`."""
-        try:
-            async with self._stream(calls.console_lines(name, **choice), SILENT_S) as response:
-                async for line in response.aiter_lines():
-                    if line:
-                        yield ConsoleLine.model_validate_json(line)
-        except httpx.TransportError as error:
-            raise unreachable(self.address, error) from error
+        position = LogPosition(name, choice)
+        while True:
+            refused = refusal if position.ever else error_of
+            try:
+                async with self._stream(position.call(), SILENT_S, refused) as response:
+                    position.connected()
+                    async for line in response.aiter_lines():
+                        if line:
+                            yield position.read(line)
+                if not position.lasts:
+                    return
+            except httpx.TransportError as error:
+                if not (position.lasts and position.ever):
+                    raise unreachable(self.address, error) from error
+            except DaemonUnreachableError:
+                if not position.ever:
+                    raise
+            if position.lost():
+                lost()
+            await asyncio.sleep(position.delay_s())
 
     async def console(self, name: str, *, recent: bool = False) -> AsyncConsole:
         """As :meth:`Client.console`."""

@@ -19,7 +19,7 @@ from taskgen.client.api import Api
 from taskgen.client.call import Call, error_of
 from taskgen.client.console import Console, open_console
 from taskgen.client.routes import Blocking
-from taskgen.client.stream import SILENT_S, Position, refusal
+from taskgen.client.stream import SILENT_S, LogPosition, Position, refusal
 from taskgen.client.transport import Repeats, over_socket, unreachable
 from taskgen.client.uploads import digest, found
 from taskgen.errors import DaemonUnreachableError, TaskgenError
@@ -128,19 +128,38 @@ class Client(Api, Blocking):
         """
         return sum(file.write(piece) for piece in self.results(**choice))
 
-    def console_lines(self, name: str, **choice: Any) -> Generator[ConsoleLine, None, None]:
+    def console_lines(
+        self, name: str, *, lost: Callable[[], object] = lambda: None, **choice: Any
+    ) -> Generator[ConsoleLine, None, None]:
         """What a machine's console has printed, line by line, as it is read.
 
-        :param choice: parameters of :func:`taskgen.client.calls.console_lines`. With ``follow`` and
-            no ``boot``, it ends only with the daemon.
-        :raises DaemonUnreachableError: also if the connection is lost.
+        With ``follow`` and no ``boot`` it has no end: after a connection was lost it goes on with
+        the next daemon where it was, and no line is missing or told twice.
+
+        :param lost: called when such a connection is lost.
+        :param choice: parameters of :func:`taskgen.client.calls.console_lines`.
+        :raises DaemonUnreachableError: if it cannot be reached at first; without ``follow``, or
+            with ``boot``, also if the connection is lost.
         """
-        try:
-            with self._stream(calls.console_lines(name, **choice), read_s=SILENT_S) as response:
-                for line in filter(None, response.iter_lines()):
-                    yield ConsoleLine.model_validate_json(line)
-        except httpx.TransportError as error:
-            raise unreachable(self.address, error) from error
+        position = LogPosition(name, choice)
+        while True:
+            refused = refusal if position.ever else error_of
+            try:
+                with self._stream(position.call(), SILENT_S, refused) as response:
+                    position.connected()
+                    for line in filter(None, response.iter_lines()):
+                        yield position.read(line)
+                if not position.lasts:
+                    return
+            except httpx.TransportError as error:
+                if not (position.lasts and position.ever):
+                    raise unreachable(self.address, error) from error
+            except DaemonUnreachableError:
+                if not position.ever:
+                    raise
+            if position.lost():
+                lost()
+            time.sleep(position.delay_s())
 
     def console(self, name: str, *, recent: bool = False) -> Console:
         """A machine's console, from now on; several may look at once.

@@ -1,17 +1,20 @@
-"""The event stream without I/O: what is asked for, and what a line of it says."""
+"""The streams without I/O: what is asked for, where we are, and what a line says."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
+from typing import Any
 
 import httpx
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 
+from taskgen.client import calls
 from taskgen.client.call import BUSY, Call, error_of, nothing
 from taskgen.errors import DaemonError, DaemonUnreachableError, TaskgenError
-from taskgen.resources import EventKind, StreamEvent
+from taskgen.resources import ConsoleLine, EventKind, StreamEvent
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +35,38 @@ def refusal(response: httpx.Response) -> TaskgenError:
     return DaemonUnreachableError(error.message, hint=hint, status=response.status_code)
 
 
-class Position:
+class Connections:
+    """One connection after the other.
+
+    :ivar ever: whether the daemon has ever answered.
+    """
+
+    def __init__(self) -> None:
+        self.ever = self._open = False
+        self._delay_s = FIRST_DELAY_S
+
+    def connected(self) -> None:
+        """The daemon has answered."""
+        self.ever = self._open = True
+        self._delay_s = FIRST_DELAY_S
+
+    def lost(self) -> bool:
+        """It is over; whether there was a connection, and not only a try."""
+        was_open, self._open = self._open, False
+        return was_open
+
+    def delay_s(self) -> float:
+        """Seconds until the next try."""
+        delay_s, self._delay_s = self._delay_s, min(self._delay_s * 2, LONGEST_DELAY_S)
+        return delay_s
+
+
+class Position(Connections):
     """Where in the stream we are, over all its connections.
 
     :param after: id of the event to go on behind; ``None``: from now on.
     :ivar kinds: what is listened to; may be changed between two connections.
     :ivar last: id of the event that was read last.
-    :ivar ever: whether the daemon has ever answered.
     """
 
     def __init__(
@@ -49,12 +77,11 @@ class Position:
         job: str | None = None,
         run_events: bool = False,
     ) -> None:
+        super().__init__()
         self.last = after
-        self.ever = False
         self.kinds = tuple(kinds)
         self._job = job
         self._run_events = run_events
-        self._delay_s = FIRST_DELAY_S
 
     def call(self) -> Call[None]:
         """What to ask for now."""
@@ -67,16 +94,6 @@ class Position:
             "job": self._job,
         }
         return Call(method="GET", path="events", read=nothing, query=query, headers=headers)
-
-    def connected(self) -> None:
-        """The daemon has answered."""
-        self.ever = True
-        self._delay_s = FIRST_DELAY_S
-
-    def delay_s(self) -> float:
-        """Seconds until the next try."""
-        delay_s, self._delay_s = self._delay_s, min(self._delay_s * 2, LONGEST_DELAY_S)
-        return delay_s
 
     def read(self, sent: ServerSentEvent) -> StreamEvent | None:
         """The event that was sent; ``None`` for a kind that this version does not know.
@@ -96,3 +113,31 @@ class Position:
             ) from error
         self.last = event.id or self.last
         return event
+
+
+class LogPosition(Connections):
+    """Where in what a machine's console says we are, over all connections.
+
+    :param choice: parameters of :func:`taskgen.client.calls.console_lines`.
+    :ivar lasts: whether it goes on with the next daemon: without ``boot`` it has no end.
+    """
+
+    def __init__(self, name: str, choice: dict[str, Any]) -> None:
+        super().__init__()
+        self.lasts = bool(choice.get("follow")) and choice.get("boot") is None
+        self._name = name
+        self._choice = choice
+        self._began = time.time()
+
+    def call(self) -> Call[str]:
+        """What to ask for now."""
+        choice = dict(self._choice)
+        if self.ever and "after" not in choice:  # it had said nothing by then
+            choice |= {"lines": None, "since": self._began}
+        return calls.console_lines(self._name, **choice)
+
+    def read(self, text: str) -> ConsoleLine:
+        """A line of the answer."""
+        line = ConsoleLine.model_validate_json(text)
+        self._choice |= {"lines": None, "since": None, "after": f"{line.boot}:{line.end}"}
+        return line

@@ -34,6 +34,8 @@ class Wanted:
     :ivar lines: so many last ones of what there is, counted before ``until``; ``None``: all.
     :ivar since_ns: lines of this time or later, ns since the epoch.
     :ivar until_ns: no lines that were begun after this time.
+    :ivar after: number of a boot, and an offset in its log, as ``Line.end`` has it: all behind
+        that. In place of ``boot``, ``lines`` and ``since_ns``.
     :ivar follow: go on with what comes. With ``boot`` to the end of that boot, else for ever.
     """
 
@@ -41,15 +43,20 @@ class Wanted:
     lines: int | None = None
     since_ns: int | None = None
     until_ns: int | None = None
+    after: tuple[int, int] | None = None
     follow: bool = False
 
 
 def chosen(log: ConsoleLog, wanted: Wanted) -> list[Boot]:
     """The boots that are wanted, oldest first.
 
-    :raises ConfigError: if there is no such boot.
+    :raises ConfigError: if there is no such boot, or what is wanted makes no sense.
     """
     boots = list(log.boots)
+    if wanted.after is not None:
+        if any(each is not None for each in (wanted.boot, wanted.lines, wanted.since_ns)):
+            raise ConfigError(f"{log.name}: after is in place of boot, lines and since")
+        return [boot for boot in boots if boot.number >= wanted.after[0]] or boots[-1:]
     if wanted.boot is None:
         timed = wanted.since_ns is not None or wanted.until_ns is not None
         return boots if timed else boots[-1:]
@@ -74,31 +81,46 @@ async def read(log: ConsoleLog, wanted: Wanted) -> AsyncGenerator[list[Line], No
     :raises OSError: if the log cannot be read.
     """
     boots = chosen(log, wanted)
+    number = at = 0  # boot, and offset behind what was told of it
     for boot, start, end in await in_thread(None, _parts, log, boots, wanted):
+        number, at = boot.number, start
         follow = wanted.follow and boot.number == boots[-1].number
         # Else a guest that prints all the time would never let it end.
         until = None if follow else end
         async with aclosing(_boot(log, boot, start, until, follow=follow)) as reading:
             async for lines in reading:
                 early = [line for line in lines if not _is_later(line, wanted.until_ns)]
+                at = lines[-1].end if lines else at
                 yield early
                 if len(early) < len(lines):
                     return
     if not wanted.follow or wanted.boot is not None:
         return
-    number = boots[-1].number if boots else 0
     while True:
         news = log.news
-        following = next((boot for boot in log.boots if boot.number > number), None)
-        if following is None:
+        if (following := _following(log, number, at)) is None:
             await _within(news, IDLE_S)
             yield []
             continue
-        begin = following.first
-        async with aclosing(_boot(log, following, begin, None, follow=True)) as reading:
+        if following.number != number:
+            number, at = following.number, following.first
+        end = log.end(following)
+        async with aclosing(_boot(log, following, at, None, follow=True)) as reading:
             async for lines in reading:
+                at = lines[-1].end if lines else at
                 yield lines
-        number = following.number
+        at = max(at, end)
+
+
+def _following(log: ConsoleLog, number: int, at: int) -> Boot | None:
+    """The boot that goes on behind an offset of boot ``number``, or comes after it.
+
+    One that seemed to be over goes on if its QEMU is adopted after we have looked.
+    """
+    for boot in log.boots:
+        if boot.number > number or (boot.number == number and log.end(boot) > at):
+            return boot
+    return None
 
 
 async def _boot(
@@ -135,6 +157,8 @@ def _parts(log: ConsoleLog, boots: list[Boot], wanted: Wanted) -> list[tuple[Boo
             break
         start: int | None = boot.first
         end = log.end(boot)
+        if wanted.after is not None and boot.number == wanted.after[0]:
+            start = min(max(boot.first, wanted.after[1]), end)
         with suppress(FileNotFoundError):  # it was dropped just now
             if wanted.since_ns is not None:
                 start = start_since(log, boot, wanted.since_ns)

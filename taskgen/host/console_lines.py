@@ -32,6 +32,7 @@ class Line:
     :ivar dropped: bytes of the boot just before it that are not kept any more.
     :ivar earliest_ns: it was not begun before this; ``None``: nobody knows.
     :ivar latest_ns: it was begun by this time.
+    :ivar end: offset at which the next line, or the next piece of it, goes on.
     """
 
     boot: int
@@ -41,6 +42,7 @@ class Line:
     dropped: int = 0
     earliest_ns: int | None = None
     latest_ns: int = 0
+    end: int = 0
 
     @property
     def text(self) -> str:
@@ -114,13 +116,11 @@ class BootReader:
                 if len(data) - at < LONGEST and not rest:
                     return
                 end = min(at + LONGEST, len(data))
-            yield self._line(offset + at, data[at:end].rstrip(b"\r"), whole=whole)
-            at = end + 1 if whole else end
+            after = end + 1 if whole else end
+            line = Line(self._boot.number, offset + at, data[at:end].rstrip(b"\r"), whole)
+            yield replace(line, dropped=self._dropped, end=offset + after)
+            at, self._dropped = after, 0
             self._position = offset + at
-
-    def _line(self, offset: int, data: bytes, *, whole: bool) -> Line:
-        dropped, self._dropped = self._dropped, 0
-        return Line(self._boot.number, offset, data, whole, dropped)
 
     def _timed(self, lines: list[Line]) -> list[Line]:
         if not lines:

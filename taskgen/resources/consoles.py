@@ -27,6 +27,7 @@ class ConsoleLine(Resource):
 
     boot: int = Field(description="Number of the boot.")
     offset: int = Field(description="Tells it from the others of its QEMU; grows.")
+    end: int = Field(description="`after=BOOT:END` goes on behind it.")
     text: str = Field(description="Without colours and control characters.")
     whole: bool = Field(description="The line ends here; else the next piece goes on with it.")
     dropped: int = Field(default=0, description="Bytes just before it that are not kept any more.")

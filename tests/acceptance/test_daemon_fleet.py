@@ -12,7 +12,7 @@ from command import environment, started, taskgen
 from daemon_world import Terminal, asked, daemon, done, job_now, machines_now, no_leftovers, until
 
 from taskgen.client import Client
-from taskgen.resources import Fleet, Lease, Machine, Status, StreamEvent
+from taskgen.resources import ConsoleLine, Fleet, Lease, Machine, Status, StreamEvent
 
 __all__ = ["daemon", "no_leftovers"]
 
@@ -234,15 +234,33 @@ def until_raw(terminal, before):
         os.sched_yield()
 
 
-def test_events_are_followed_over_a_daemon_that_is_killed(daemon):
+def lines_of(said):
+    return [ConsoleLine.model_validate_json(line) for line in said.splitlines()]
+
+
+def test_events_and_consoles_are_followed_over_a_daemon_that_is_killed(daemon):
     job = done("job", "add", *MANY).out.strip()
     with started("events", "--json", "--kind", "run.finished") as events:
         first = StreamEvent.model_validate_json(events.wait_for("run.finished"))
         assert first.data["job"] == job
-        daemon.end(signal.SIGKILL)
-        daemon.start()
-        urgent = done("job", "add", "example.Hey", "--priority", "9", "-q").out.strip()
-        events.wait_for(f"{urgent}-0-1")
+        name = first.data["target"]
+        with started("machine", "log", "-f", "-n", "all", "--json", name) as log:
+            log.wait_for('"text"')
+            daemon.end(signal.SIGKILL)
+            daemon.start()
+            urgent = done("job", "add", "example.Hey", "--priority", "9", "-q").out.strip()
+            events.wait_for(f"{urgent}-0-1")
+            line, _ = lines_of(done("machine", "log", "-n", "2", "--json", name).out)
+            log.wait_for(f'"end":{line.end},')
+            log.signal(signal.SIGINT)
+            followed = log.end()
+        assert followed.status == 130
+        assert followed.err.count("the daemon is gone; this goes on with the next one") == 1
+        told = lines_of(followed.out)
+        assert told[0].offset == 0
+        # No byte is missing, none is told twice.
+        assert [each.offset for each in told[1:]] == [each.end for each in told[:-1]]
+        assert {each.boot for each in told} == {line.boot}
         events.signal(signal.SIGINT)
         assert events.end().status == 130
     with started("events", "--job", job) as lines:

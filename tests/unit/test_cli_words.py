@@ -99,7 +99,7 @@ def test_a_size_has_three_digits(count, words):
     assert size(count) == words
 
 
-LINE = {"boot": 1, "offset": 0, "text": "hello", "whole": True, "at": 1000.5}
+LINE = {"boot": 1, "offset": 0, "end": 6, "text": "hello", "whole": True, "at": 1000.5}
 
 
 def printed(capsys, *lines, **options):

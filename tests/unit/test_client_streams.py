@@ -20,7 +20,7 @@ from taskgen.errors import (
     UnknownJobError,
     UnknownMachineError,
 )
-from taskgen.resources import EventKind
+from taskgen.resources import ConsoleLine, EventKind
 
 PATIENCE_S = 60
 
@@ -56,6 +56,7 @@ class Server:
             routes=[
                 Route("/v1/events", self.events),
                 Route("/v1/results", self.results),
+                Route("/v1/machines/{name}/log", self.log),
                 WebSocketRoute("/v1/machines/{name}/console", self.console),
             ]
         )
@@ -91,6 +92,25 @@ class Server:
 
         return StreamingResponse(content(), media_type="text/csv")
 
+    async def log(self, request):
+        """Five lines of a boot; each connection is lost in another way."""
+        self.asked.append(dict(request.query_params))
+        if len(self.asked) == 2:
+            return problem(503, "QueueError", "not now")
+        after = int(self.asked[-1].get("after", "7:0").partition(":")[2])
+
+        async def content():
+            if "lines" in self.asked[-1] and len(self.asked) == 1 and after == 0:
+                for at in (0, 10):
+                    yield log_line(at)
+                raise RuntimeError("the daemon is killed")
+            for at in range(after, min(after + 20, 50), 10):
+                yield log_line(at)
+            if after + 20 > 50:
+                await asyncio.Event().wait()
+
+        return StreamingResponse(content(), media_type="application/x-ndjson")
+
     async def console(self, websocket):
         if websocket.path_params["name"] == "taskgen-9":
             answer = problem(404, "UnknownMachineError", "taskgen-9: there is no such machine")
@@ -101,6 +121,11 @@ class Server:
         with suppress(WebSocketDisconnect):
             await websocket.send_bytes((await websocket.receive_bytes()).upper())
             await websocket.close()
+
+
+def log_line(at):
+    line = ConsoleLine(boot=7, offset=at, end=at + 10, text=str(at), whole=True, at=1.0)
+    return f"{line.model_dump_json()}\n\n".encode()
 
 
 def problem(status, kind, detail):
@@ -184,6 +209,41 @@ def test_the_stream_for_a_loop_goes_on_too(server, socket):
         return keys
 
     assert asyncio.run(main()) == ["a", "b", "c", "d"]
+
+
+WHOLE_LOG = ["0", "10", "20", "30", "40"]
+
+
+def test_a_console_that_is_followed_goes_on_with_the_next_daemon(server, socket):
+    lost = []
+    with Client(socket) as client:
+        choice = {"follow": True, "lines": 5, "lost": lambda: lost.append(len(server.asked))}
+        lines = client.console_lines("taskgen-1", **choice)
+        assert [next(lines).text for _ in WHOLE_LOG] == WHOLE_LOG
+        lines.close()
+    first, *others = [(each.get("lines"), each.get("after")) for each in server.asked]
+    assert first == ("5", None)
+    assert others == [(None, "7:20"), (None, "7:20"), (None, "7:40")]
+    assert lost == [1, 3]  # and not when it was only refused
+
+
+def test_the_client_for_a_loop_goes_on_too(server, socket):
+    async def main():
+        async with (
+            AsyncClient(socket) as client,
+            aclosing(client.console_lines("taskgen-1", follow=True, lines=5)) as lines,
+        ):
+            return [(await anext(lines)).text for _ in WHOLE_LOG]
+
+    assert asyncio.run(main()) == WHOLE_LOG
+
+
+def test_one_boot_that_is_followed_breaks_off_with_the_daemon(server, socket):
+    with Client(socket) as client:
+        lines = client.console_lines("taskgen-1", follow=True, boot=7, lines=5)
+        assert [next(lines).text for _ in range(2)] == WHOLE_LOG[:2]
+        with pytest.raises(DaemonUnreachableError):
+            next(lines)
 
 
 def test_a_stream_that_is_refused_says_why(socket):

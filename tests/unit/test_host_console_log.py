@@ -370,6 +370,63 @@ def test_whoever_follows_goes_on_from_boot_to_boot(tmp_path):
     asyncio.run(main())
 
 
+def test_whoever_goes_on_behind_a_line_misses_nothing_and_is_told_nothing_twice(tmp_path):
+    async def main():
+        world = World(tmp_path)
+        said = [b"one\r\n", b"two\npro", b"mpt\n", b"three\n"]
+        async with world.qemu("a") as console:
+            for each in said[:2]:
+                await world.say(each, console)
+            lines = await world.lines(follow=False)
+        assert [line.data for line in lines] == [b"one", b"two", b"pro"]
+        ends = [(line.boot, line.end) for line in lines]
+        # The next daemon: its machine is adopted only once somebody follows.
+        world = World(tmp_path)
+        reading = [read(world.log, Wanted(after=end, follow=True)) for end in ends]
+        heard = [[] for _ in reading]
+        pairs = list(zip(reading, heard, strict=True))
+        with world.log.file(world.log.boots[0]).open("ab") as file:
+            file.write(said[2])
+
+        async def follow(lines, heard):
+            async for some in lines:
+                heard += some
+                if heard and heard[-1].data == b"new":
+                    return
+
+        async with asyncio.timeout(30):
+            following = [asyncio.create_task(follow(*pair)) for pair in pairs]
+            await asyncio.sleep(0)
+            async with world.qemu(launch=False) as console:
+                await world.say(said[3], console)
+                while not all(each and each[-1].data == b"three" for each in heard):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            async with world.qemu("b") as console:
+                await world.say(b"new\n", console)
+                await asyncio.gather(*following)
+        told = [b"one", b"two", b"prompt", b"three"]
+        assert [line.data for line in heard[0]] == [*told[1:], b"new"]
+        assert [line.data for line in heard[1]] == [*told[2:], b"new"]
+        assert [line.data for line in heard[2]] == [b"mpt", b"three", b"new"]
+        for line in heard[0]:
+            assert line.boot == (2 if line.data == b"new" else 1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("other", [{"lines": 5}, {"boot": 1}, {"since_ns": 1}])
+def test_to_go_on_behind_a_line_is_in_place_of_other_choices(tmp_path, other):
+    async def main():
+        world = World(tmp_path)
+        async with world.qemu() as console:
+            await world.say(b"one\n", console)
+        with pytest.raises(ConfigError, match="in place of"):
+            await world.lines(after=(1, 0), **other)
+        assert await world.text(after=(9, 0)) == b"one\n"  # of another state: from the beginning
+
+    asyncio.run(main())
+
+
 def test_one_who_reads_slowly_is_told_what_was_dropped_meanwhile(tmp_path):
     async def main():
         world = World(tmp_path, boot_bytes=200_000)

@@ -74,6 +74,13 @@ async def machine_log(
     ] = None,
     since: _Time = None,
     until: _Time = None,
+    after: Annotated[
+        str | None,
+        Query(
+            pattern=r"^\d{1,9}:\d{1,18}$",
+            description="BOOT:END of a line: go on behind it. In place of lines, boot and since.",
+        ),
+    ] = None,
     follow: Annotated[
         bool,
         Query(description="Go on with what comes: of that boot, or of this and all later ones."),
@@ -88,13 +95,27 @@ async def machine_log(
     """What its console has said, without colours and control characters. Who reads slowly delays
     nobody, and is told what was dropped meanwhile."""
     found = look.console_log(here, name)
-    if lines is None and since is None and until is None:
+    if lines is None and since is None and until is None and after is None:
         lines = LINES
-    wanted = Wanted(boot=boot, lines=lines, since_ns=_ns(since), until_ns=_ns(until), follow=follow)
+    wanted = Wanted(
+        boot=boot,
+        lines=lines,
+        since_ns=_ns(since),
+        until_ns=_ns(until),
+        after=_position(after),
+        follow=follow,
+    )
     chosen(found, wanted)  # an error can be told now, but not in the midst of the answer
     json = format is LogFormat.JSONL
     frames: Frames = JsonLines() if json else TextLines(timestamps=timestamps)
     return _Log(here.closing, found, wanted, frames)
+
+
+def _position(after: str | None) -> tuple[int, int] | None:
+    if after is None:
+        return None
+    boot, _, end = after.partition(":")
+    return int(boot), int(end)
 
 
 def _ns(at: float | None) -> int | None:

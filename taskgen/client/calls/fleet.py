@@ -132,6 +132,7 @@ def machine_log(
     boot: int | None = None,
     since: float | None = None,
     until: float | None = None,
+    after: str | None = None,
     timestamps: bool = False,
 ) -> Call[str]:
     """What a machine's console has printed; also of one that is gone.
@@ -142,6 +143,8 @@ def machine_log(
         ``since`` or ``until``.
     :param since: only what was printed at this time or later, in seconds since the epoch.
     :param until: nothing that was printed after it.
+    :param after: ``BOOT:END`` of a line: what is behind it, in place of ``lines``, ``boot`` and
+        ``since``.
     :param timestamps: with the time before each line.
     """
     query = {
@@ -149,6 +152,7 @@ def machine_log(
         "boot": boot,
         "since": since,
         "until": until,
+        "after": after,
         "timestamps": timestamps or None,
     }
     return Call(method="GET", path=path_of("machines", name, "log"), read=text, query=query)
