@@ -11,6 +11,7 @@ from taskgen.api.context import Context
 from taskgen.errors import UnknownMachineError
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.console_log import ConsoleLog
+from taskgen.host.waiting import in_thread
 from taskgen.machine import Machine
 
 
@@ -72,9 +73,10 @@ def degradations(context: Context) -> list[resources.Degradation]:
     return [convert.degradation(each) for each in context.problems.current]
 
 
-def status(context: Context) -> resources.Status:
+async def status(context: Context) -> resources.Status:
     """The daemon at a glance."""
-    queue = context.service.queue
+    queue, local = context.service.queue, context.service.fleet
+    console_bytes = await in_thread(None, local.directory.consoles.used) if local else 0
     return resources.Status(
         version=__version__,
         pid=os.getpid(),
@@ -85,6 +87,7 @@ def status(context: Context) -> resources.Status:
         hosts=hosts_by_state(context),
         counts=convert.counts(queue.open_counts),
         jobs=dict(queue.open_states),
+        console_bytes=console_bytes,
         problems=degradations(context),
     )
 

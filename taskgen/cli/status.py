@@ -11,7 +11,7 @@ from rich.text import Text
 
 from taskgen.cli.listing import print_facts, print_json, state
 from taskgen.cli.options import json_option
-from taskgen.cli.units import age, number
+from taskgen.cli.units import age, number, size
 from taskgen.client import Client
 from taskgen.resources import Counts, Degradation, Fleet, Status
 
@@ -46,6 +46,8 @@ def _facts(status: Status) -> Iterator[tuple[str, str | Text]]:
         yield "hosts", _numbers(status.hosts)
     yield "jobs", _numbers(status.jobs) or "none"
     yield "runs", counts_in_words(status.counts)
+    if status.console_bytes:
+        yield "consoles", f"{size(status.console_bytes)} on the disk"
     for problem in status.problems:
         yield "problem", problem_in_words(problem)
 

@@ -117,6 +117,7 @@ class Status(Resource):
     hosts: dict[str, int] = Field(description="Numbers of hosts by state.")
     counts: Counts = Field(description="Of all jobs that have not ended.")
     jobs: dict[str, int] = Field(description="Numbers of jobs that have not ended, by state.")
+    console_bytes: int = Field(description="What the logs of consoles take on the disk.")
     problems: list[Degradation]
 
 

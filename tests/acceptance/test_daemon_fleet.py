@@ -207,6 +207,8 @@ class TestConsole:
 
     def test_it_is_kept_when_the_machine_is_gone(self, daemon):
         before = asked("machine", "log", "--boots", "taskgen-1")
+        assert asked("status")["console_bytes"] >= 4096
+        assert re.search(r"^consoles +.* on the disk$", done("status").out, re.MULTILINE)
         whole = done("machine", "log", "taskgen-1", "--lines", "all").out
         done("machine", "drain", "taskgen-1")
         daemon.end(signal.SIGKILL)

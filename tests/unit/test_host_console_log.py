@@ -485,3 +485,14 @@ def test_a_hole_is_made_once_and_the_time_of_the_file_stays(tmp_path):
     assert path.read_bytes() == bytes(12_288) + b"x" * (20_000 - 12_288)
     with pytest.raises(FileNotFoundError):
         punch(tmp_path / "none", 0, 4096)
+
+
+def test_what_logs_take_on_the_disk_is_told_without_what_was_dropped(tmp_path):
+    logs = ConsoleLogs(tmp_path / "consoles")
+    assert logs.used() == 0
+    before = logs.of("taskgen-1").begin("a")
+    least = logs.used()
+    before.write_bytes(b"x" * 500_000)
+    logs.of("taskgen-2").begin("b").write_bytes(b"x" * 100_000)
+    punch(before, 0, 400_000)
+    assert 200_000 <= logs.used() <= 200_000 + least + 8 * 4096

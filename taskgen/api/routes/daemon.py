@@ -23,7 +23,7 @@ metrics_router = StrictRouter(tags=["daemon"])
 @router.get("/status")
 async def status(here: Here) -> Status:
     """The daemon at a glance."""
-    return look.status(here)
+    return await look.status(here)
 
 
 @router.get(
