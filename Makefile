@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 # The fleet needs root: as root directly, else by sudo.
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+SPREAD := --numprocesses=2 --dist=loadfile
 KERNEL ?= cloud
 MACHINES ?= 2
 
@@ -23,8 +24,8 @@ guest: ## Build the guest image; KERNEL=rt takes Debian's PREEMPT_RT kernel
 demo: setup ## Run a task-set with its variants on a fleet of two machines
 	@$(SUDO) .venv/bin/taskgen run example.Demo --machines $(MACHINES) --events events.csv
 
-# Two at a time, the longest first: integration and acceptance tests wait for machines much of their time,
-# and each has a network of its own.
+# Two at a time, the longest first; of integration and acceptance tests two files each: they wait for
+# machines much of their time, and each process has a network of its own.
 test: setup ## Lint, types, unit, integration and acceptance tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration lint types unit acceptance
 
@@ -39,10 +40,10 @@ unit:
 	$(PYTHON) -m pytest tests/unit
 
 integration:
-	$(SUDO) $(PYTHON) -m pytest tests/integration
+	$(SUDO) $(PYTHON) -m pytest $(SPREAD) tests/integration
 
 acceptance:
-	$(SUDO) $(PYTHON) -m pytest tests/acceptance
+	$(SUDO) $(PYTHON) -m pytest $(SPREAD) tests/acceptance
 
 soak: setup ## The long tests: storms, faults, installation from nothing
 	@./provision.sh --dev

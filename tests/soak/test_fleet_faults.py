@@ -9,6 +9,7 @@ import signal
 
 import pytest
 from pyroute2 import IPRoute
+from world import network, no_leftovers, own_world, profile
 
 from taskgen.engine import Engine
 from taskgen.host.netns import Namespace
@@ -18,6 +19,8 @@ from taskgen.queue import JobQueue, JobSpec, JobState
 from taskgen.settings import FleetSettings, QemuSettings, Settings
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
+
+__all__ = ["network", "no_leftovers", "own_world", "profile"]
 
 VARIANTS = 12
 
