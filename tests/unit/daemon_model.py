@@ -152,7 +152,7 @@ class DaemonModel(httpx.AsyncBaseTransport):
         answers = {
             "status": {"state": "working", "version": "0", "pid": 1, "started_at": 0.0}
             | {"fleet": None, "machines": {}, "hosts": {}, "jobs": {}, "problems": []}
-            | {"counts": self.job["counts"]},
+            | {"counts": self.job["counts"], "console_bytes": 0},
             "jobs": self.job,
             f"jobs/{JOB}": self.job,
             f"jobs/{JOB}/document": self.document,
