@@ -76,7 +76,7 @@ def recorded(distributor, variants, file):
 
 
 def test_the_maximum_is_raised_and_lowered_while_a_job_runs(distributor, tmp_path):
-    with recorded(distributor, 24, tmp_path / "e.csv") as (_, ends):
+    with recorded(distributor, 48, tmp_path / "e.csv") as (_, ends):
         ends.wait_for(1)
         assert machines_now() == ["taskgen-1"]
         distributor.set_max_machine_value(2)
@@ -90,7 +90,8 @@ def test_the_maximum_is_raised_and_lowered_while_a_job_runs(distributor, tmp_pat
 def test_all_machines_are_killed_and_their_runs_carried_out_after_all(distributor, tmp_path):
     distributor.set_max_machine_value(2)
     with recorded(distributor, 12, tmp_path / "e.csv") as (job, ends):
-        until(lambda: machines_now("running") == ["taskgen-1", "taskgen-2"])
+        # The other one may still boot: on a busy host the first is soon through with all runs.
+        until(lambda: len(machines_now()) == 2 and machines_now("running"))
         distributor.kill_all_machines(PATIENCE_S)
         assert machines_now() == []
         assert asked("status")["state"] == "paused"
