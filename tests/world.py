@@ -52,6 +52,18 @@ def own_world():
     os.environ.pop("TASKGEN_STATE", None)  # each module that imports this has a world of its own
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_state(own_world, request):
+    """A state directory of the module's own: logs and saved states of others are not in it."""
+    outer = os.environ["TASKGEN_STATE"]
+    state = Path(outer, request.module.__name__)
+    state.mkdir(mode=0o711)
+    os.environ["TASKGEN_STATE"] = str(state)
+    yield
+    os.environ["TASKGEN_STATE"] = outer
+    shutil.rmtree(state)
+
+
 def _processes():
     """Processes that live in our world, other than ourselves, and zombies of ours."""
     # Not by the mount namespace: dhcpd has one of its own, made from ours.

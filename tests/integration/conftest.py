@@ -2,11 +2,11 @@
 
 import pytest
 from programs import needed
-from world import network, no_leftovers, own_world, profile
+from world import network, no_leftovers, own_state, own_world, profile
 
 from taskgen.settings import DhcpChoice
 
-__all__ = ["network", "no_leftovers", "own_world", "profile", "server"]
+__all__ = ["network", "no_leftovers", "own_state", "own_world", "profile", "server"]
 
 
 @pytest.fixture(params=DhcpChoice)
