@@ -111,7 +111,7 @@ async def _measure(options: argparse.Namespace, floor: Floor, at_once: int) -> l
     plan = FleetPlan(
         profile=load_profile(options.profile),
         settings=Settings(
-            fleet=FleetSettings(boots_at_once=at_once),
+            fleet=FleetSettings(boot_concurrency=at_once),
             qemu=QemuSettings(accelerator=options.accelerator),
         ),
     )

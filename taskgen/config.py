@@ -61,8 +61,12 @@ def convert(data: Mapping[str, Any], cls: type[T], *, source: str) -> T:
             ) from error
         if first["type"] in ("missing", "missing_argument"):
             raise ConfigError(f"{source}: key '{path}' is missing") from error
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{source}: {path} = {first['input']!r}: {reason}") from error
+        keys = _keys(data, first["loc"])
+        every = [each for each in error.errors() if _keys(data, each["loc"]) == keys]
+        reasons = dict.fromkeys(each["msg"].removeprefix("Value error, ") for each in every)
+        raise ConfigError(
+            f"{source}: {'.'.join(keys)} = {first['input']!r}: {'; or: '.join(reasons)}"
+        ) from error
 
 
 def load(path: Path, cls: type[T]) -> T:
@@ -71,6 +75,17 @@ def load(path: Path, cls: type[T]) -> T:
     :raises ConfigError: naming the file and the key.
     """
     return convert(read_toml(path), cls, source=str(path))
+
+
+def _keys(data: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Where an error is, without the kind of value that was tried there, of several."""
+    keys = []
+    for part in location:
+        within = range(len(data)) if isinstance(data, list | tuple) else data
+        if isinstance(within, Mapping | range) and part in within:
+            data = data[part]
+            keys.append(str(part))
+    return keys
 
 
 def _suggestion(cls: Any, location: tuple[int | str, ...]) -> str | None:

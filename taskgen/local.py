@@ -130,7 +130,9 @@ class LocalFleet:
     :param keeper: bounds what machines say on their consoles once we are gone.
     :param left: what a dead daemon has left of machines.
     :param keep: asked when a machine goes: whether it is left running.
-    :ivar memory_mb: as the setting ``fleet.memory_mb``; may be set at any time.
+    :ivar memory_mb: as the setting ``fleet.memory_mb``; may be set at any time, and holds at the
+        next :meth:`fit`.
+    :ivar boot_concurrency: as the setting ``fleet.boot_concurrency``, likewise.
     :ivar load: what the machines that there are ask of the host.
     :ivar remarks: what should be known of as many machines as may be launched; for people.
     """
@@ -152,6 +154,7 @@ class LocalFleet:
         self.directory = directory
         self.left = tuple(left)
         self.memory_mb = plan.settings.fleet.memory_mb
+        self.boot_concurrency = plan.settings.fleet.boot_concurrency
         self.load = Load(kind.demand, capacity())
         self.remarks: tuple[str, ...] = ()
         self._said: list[str] = []
@@ -183,14 +186,18 @@ class LocalFleet:
             qemu_mb=overhead_mb(self.kind.accelerator),
         )
 
+    @property
+    def boots_at_once(self) -> int:
+        """How many machines may be starting at the same time now."""
+        # One boot keeps one core busy; more at once only make the first one late.
+        return whole_cores() if self.boot_concurrency == "auto" else self.boot_concurrency
+
     def pool(self, engine: Engine, queue: RunQueue, *, limit: int, standing: bool = False) -> Pool:
         """Machines that work off ``queue``; first of all those that a dead daemon has left.
 
         :param limit: machines wanted at most.
         :param standing: stay when there is nothing to do.
         """
-        # One boot keeps one core busy; more at once only make the first one late.
-        boots_at_once = self.plan.settings.fleet.boots_at_once or whole_cores()
         pool = Pool(
             self.machine,
             engine.serve,
@@ -198,7 +205,7 @@ class LocalFleet:
             profile=self.plan.profile.name,
             room=self.room,
             limit=limit,
-            boots_at_once=boots_at_once,
+            boots_at_once=self.boots_at_once,
             standing=standing,
             keep=self._keep,
         )
@@ -210,13 +217,14 @@ class LocalFleet:
         return pool
 
     def fit(self, pool: Pool) -> None:
-        """Give a pool the room that there is now, and its machines cores.
+        """Give a pool the room and the boots at once that there are now, and its machines cores.
 
         Where that is too little the log says why, and so it does where machines will have to wait
         for each other.
 
         :raises HostError: if the host does not say what memory it has.
         """
+        pool.boots_at_once = self.boots_at_once
         pool.room = self.room
         machines = pool.room.holds(pool.limit)
         self.load.change(capacity(), placement(self.plan.settings.qemu, self.kind.demand, machines))

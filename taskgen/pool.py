@@ -99,6 +99,16 @@ class Pool:
         self._replan.set()
 
     @property
+    def boots_at_once(self) -> int:
+        """Machines that may be starting at the same time; may be set at any time."""
+        return self._boots_at_once
+
+    @boots_at_once.setter
+    def boots_at_once(self, number: int) -> None:
+        self._boots_at_once = number
+        self._replan.set()
+
+    @property
     def machines(self) -> dict[int, PooledMachine]:
         """The machines that exist, by slot."""
         return {slot: member.machine for slot, member in self._members.items()}

@@ -35,7 +35,9 @@ class FleetSettings:
         of what the host has or a control group leaves. No more machines are launched than fit,
         each with the profile's ``memory_mb`` and what QEMU itself needs. More than the host has can
         be said where guests are known not to use all that they are given.
-    :ivar boots_at_once: machines that may be starting at the same time; 0: one for each core.
+    :ivar boot_concurrency: machines that may be starting at the same time; ``auto``: one for each
+        core whose time the host and a control group leave to the daemon, so that machines become
+        useful one by one and not all late.
     :ivar idle_timeout_s: a machine or host goes that has had nothing to do for so many seconds.
     """
 
@@ -45,13 +47,15 @@ class FleetSettings:
     launch: bool = True
     max_machines: int = live(0)
     memory_mb: int = live(0)
-    boots_at_once: int = 0
+    boot_concurrency: Literal["auto"] | int = live("auto")
     idle_timeout_s: float = live(60.0)
 
     def __post_init__(self) -> None:
-        for key in ("max_machines", "memory_mb", "boots_at_once", "idle_timeout_s"):
+        for key in ("max_machines", "memory_mb", "idle_timeout_s"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} must not be negative")
+        if self.boot_concurrency != "auto" and self.boot_concurrency < 1:
+            raise ValueError('boot_concurrency must be "auto" or at least 1')
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ class Daemon:
         work.engine.idle_s = fleet.idle_timeout_s
         if work.fleet:
             work.fleet.memory_mb = fleet.memory_mb
+            work.fleet.boot_concurrency = fleet.boot_concurrency
         work.queue.order = self.settings.run.order
         work.wished.default_limit(max_machines(self.settings))
         self._clean.set()

@@ -78,7 +78,9 @@ def delete_link(name):
 
 async def with_fault(profile, fault):
     """What was told of the machines, and the failed attempts."""
-    settings = Settings(fleet=FleetSettings(boots_at_once=2), qemu=QemuSettings(accelerator="tcg"))
+    settings = Settings(
+        fleet=FleetSettings(boot_concurrency=2), qemu=QemuSettings(accelerator="tcg")
+    )
     taskset = TaskSet([Task(pkg="hey", period=500, numberofjobs=4, priority=list(range(VARIANTS)))])
     async with (
         local_fleet(FleetPlan(profile=profile, settings=settings)) as fleet,

@@ -269,12 +269,15 @@ def test_the_order_of_jobs_is_taken_over_in_the_midst_of_work(tmp_path, monkeypa
 def test_only_what_can_be_taken_over_is(tmp_path):
     file = tmp_path / "x.toml"
     file.write_text(
-        "[fleet]\nmax_machines = 3\nboots_at_once = 2\n[run]\ntries = 9\n[api]\ngroup = 'me'\n"
+        "[fleet]\nmax_machines = 3\nboot_concurrency = 2\nprofile = 'genode-pbxa9'\n"
+        "[run]\ntries = 9\n[api]\ngroup = 'me'\n"
     )
     old = Settings()
     now, taken, waiting = merged(old, load_settings(file, {}))
-    assert taken == ["fleet.max_machines", "run.tries"]
-    assert waiting == ["fleet.boots_at_once", "api.group"]
+    assert taken == ["fleet.max_machines", "fleet.boot_concurrency", "run.tries"]
+    assert waiting == ["fleet.profile", "api.group"]
     assert now == replace(
-        old, fleet=replace(old.fleet, max_machines=3), run=replace(old.run, tries=9)
+        old,
+        fleet=replace(old.fleet, max_machines=3, boot_concurrency=2),
+        run=replace(old.run, tries=9),
     )

@@ -116,6 +116,26 @@ def test_the_slot_of_a_drained_machine_stays_empty_until_it_is_restarted():
     asyncio.run(main())
 
 
+def test_more_boots_at_once_hold_while_others_boot():
+    class Slow(World):
+        async def boot(self):
+            await self.released_to_boot.wait()
+
+    async def main():
+        world = await Slow.made_with(limit=3, boots_at_once=1)
+        world.released_to_boot = asyncio.Event()
+        running = asyncio.create_task(world.run())
+        await world.until(lambda: states(world, "taskgen-1") == ["launching", "booting"])
+        assert list(world.pool.machines) == [1]
+        world.pool.boots_at_once = 2
+        await world.until(lambda: states(world, "taskgen-2") == ["launching", "booting"])
+        assert list(world.pool.machines) == [1, 2]
+        world.released_to_boot.set()
+        await running
+
+    asyncio.run(main())
+
+
 def test_a_name_that_no_machine_has_is_an_error():
     async def main():
         world = await World.made_with()

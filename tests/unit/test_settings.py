@@ -48,7 +48,12 @@ def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
         ("[run]\ntries = 0\n", r"x\.toml: run = .*: tries must be at least 1"),
         ("[run]\nmargin = 0.5\n", "margin must be at least 1"),
         ("[run]\nslack_s = -1\n", "slack_s must not be negative"),
-        ("[fleet]\nboots_at_once = -1\n", "boots_at_once must not be negative"),
+        ("[fleet]\nboot_concurrency = 0\n", 'boot_concurrency must be "auto" or at least 1'),
+        (
+            '[fleet]\nboot_concurrency = "all"\n',
+            r"fleet\.boot_concurrency = 'all': .*'auto'.*integer",
+        ),
+        ("[fleet]\nboot_concurrency = 1.5\n", r"fleet\.boot_concurrency = 1\.5: .*integer"),
         ("[fleet]\nidle_timeout_s = -1\n", "idle_timeout_s must not be negative"),
         ('[qemu]\naccelerator = "xen"\n', r"qemu\.accelerator = 'xen': .*'auto', 'kvm' or 'tcg'"),
         ("[qemu]\ncpus = []\n", "the list is empty"),
