@@ -1,10 +1,10 @@
-/* What udhcpc has learnt, put into effect. */
+/* MAC and address of the network card: what udhcpc has learnt or the host has told, put into effect. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <net/route.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,7 +12,7 @@
 
 #include "init.h"
 
-static int inet;          /* socket for the calls below */
+static int inet = -1;     /* socket for the calls below */
 static const char *name;  /* of the interface */
 
 static struct ifreq request(void)
@@ -71,35 +71,64 @@ static void set_default_route(const char *router)
         say("route by %s: %s", router, strerror(errno));
 }
 
+static bool open_socket(const char *interface)
+{
+    name = interface;
+    if (inet < 0)
+        inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return name != NULL && inet >= 0;
+}
+
+bool set_address(const char *interface, const char *address, const char *mask, const char *router)
+{
+    if (!open_socket(interface) || !change(SIOCSIFADDR, address))
+        return false;
+    bring_up();
+    if (mask != NULL && !change(SIOCSIFNETMASK, mask))
+        return false;
+    if (router != NULL)
+        set_default_route(router);
+    say("%s has %s", interface, address);
+    return true;
+}
+
+bool set_mac(const char *interface, const unsigned char mac[6])
+{
+    if (!open_socket(interface))
+        return false;
+    struct ifreq change = request();
+    change.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    memcpy(change.ifr_hwaddr.sa_data, mac, 6);
+    if (ioctl(inet, SIOCSIFHWADDR, &change) < 0) {
+        say("MAC of %s: %s", interface, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
 int configure_address(const char *event)
 {
     const char *address = getenv("ip");
-    const char *mask = getenv("subnet");
     const char *routers = getenv("router");
 
-    name = getenv("interface");
-    inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (name == NULL || inet < 0)
+    if (!open_socket(getenv("interface")))
         return 1;
     if (strcmp(event, "deconfig") == 0) {
         bring_up();
         if (!has_address("0.0.0.0"))
             change(SIOCSIFADDR, "0.0.0.0");
     } else if ((strcmp(event, "bound") == 0 || strcmp(event, "renew") == 0) && address != NULL) {
+        char first[INET_ADDRSTRLEN] = "";
+
         /* A renewal that changes nothing must not disturb connections. */
         if (has_address(address))
             return 0;
-        if (!change(SIOCSIFADDR, address))
-            return 1;
-        if (mask != NULL)
-            change(SIOCSIFNETMASK, mask);
         if (routers != NULL) {
-            char first[INET_ADDRSTRLEN] = "";
-            strncpy(first, routers, strcspn(routers, " ") < sizeof first - 1
-                                        ? strcspn(routers, " ") : sizeof first - 1);
-            set_default_route(first);
+            size_t length = strcspn(routers, " ");
+            strncpy(first, routers, length < sizeof first - 1 ? length : sizeof first - 1);
         }
-        say("%s has %s", name, address);
+        if (!set_address(name, address, getenv("subnet"), first[0] != '\0' ? first : NULL))
+            return 1;
     }
     return 0;
 }

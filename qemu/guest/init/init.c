@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -78,8 +79,47 @@ static pid_t start_dhcp(int output)
     return launch(arguments, output, DHCP_PRIORITY);
 }
 
+/* A pipe by which the Taskloader that is started next says that it listens. */
+static int expect_listening(int *its_end)
+{
+    int ends[2] = {-1, -1};
+    char number[16];
+
+    if (pipe(ends) < 0)
+        say("pipe: %s", strerror(errno));
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    snprintf(number, sizeof number, "%d", ends[1]);
+    setenv("TASKLOADER_READY_FD", number, 1);
+    *its_end = ends[1];
+    return ends[0];
+}
+
+/* If it ends without a word, the reader of the pipe is to notice. */
+static void stop_expecting(int its_end)
+{
+    unsetenv("TASKLOADER_READY_FD");
+    close(its_end);
+}
+
+static pid_t start_identity(int output, int port, int listening)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    if (output >= 0)
+        dup2(output, STDERR_FILENO);
+    take_identities(port, listening);
+}
+
+/* Whoever sees to the network: told by the host, or by DHCP. */
+static pid_t start_network(int output, int port, int listening)
+{
+    return port >= 0 ? start_identity(output, port, listening) : start_dhcp(output);
+}
+
 /* Waits for children, ours and orphaned ones, and starts again what must not end. */
-static void keep_running(int output, pid_t taskloader, pid_t dhcp)
+static void keep_running(int output, int port, pid_t taskloader, pid_t network)
 {
     static const struct timespec delay = {.tv_nsec = RESTART_DELAY_MS * 1000000L};
 
@@ -88,16 +128,16 @@ static void keep_running(int output, pid_t taskloader, pid_t dhcp)
         pid_t pid = wait(&status);
         bool is_taskloader = pid == taskloader;
 
-        if (!is_taskloader && pid != dhcp)
+        if (!is_taskloader && pid != network)
             continue;
-        say("%s ended (%s %d), starting it again", is_taskloader ? "taskloader" : "udhcpc",
+        say("%s ended (%s %d), starting it again", is_taskloader ? "taskloader" : port >= 0 ? "identity" : "udhcpc",
             WIFEXITED(status) ? "exit value" : "signal",
             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
         nanosleep(&delay, NULL);
         if (is_taskloader)
             taskloader = start_taskloader(output);
         else
-            dhcp = start_dhcp(output);
+            network = start_network(output, port, -1);
     }
 }
 
@@ -107,12 +147,16 @@ int main(int count, char **arguments)
         return configure_address(count > 1 ? arguments[1] : "");
 
     mount_all();
-    int output = start_console_pipe();
+    int output = start_console_pipe(), port = open_control_port(), listening = -1, its_end = -1;
     tune_kernel();
+    if (port >= 0)
+        listening = expect_listening(&its_end);
     /* The Taskloader listens before there is an address: whoever learns the address can connect. */
     pid_t taskloader = start_taskloader(output);
+    if (port >= 0)
+        stop_expecting(its_end);
     load_modules();
-    pid_t dhcp = start_dhcp(output);
+    pid_t network = start_network(output, port, listening);
     raise_kernel_threads();
-    keep_running(output, taskloader, dhcp);
+    keep_running(output, port, taskloader, network);
 }

@@ -2,6 +2,7 @@
 #ifndef INIT_H
 #define INIT_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* One line on the console. */
@@ -27,5 +28,14 @@ void raise_kernel_threads(void);
 int start_console_pipe(void);
 /* address.c: what udhcpc calls; argument: bound, renew, deconfig …; values: in the environment. */
 int configure_address(const char *event);
+/* An address for an interface, which is up then; mask and router may be NULL. */
+bool set_address(const char *interface, const char *address, const char *mask, const char *router);
+bool set_mac(const char *interface, const unsigned char mac[6]);
+/* random.c: from now on its numbers depend on these bytes, too. */
+bool reseed(const unsigned char *bytes, size_t length);
+/* identity.c: the port on which the host tells who we are, -1: there is none. */
+int open_control_port(void);
+/* Waits until `listening` says that the Taskloader listens, then for ever for the host's word. */
+void take_identities(int port, int listening) __attribute__((noreturn));
 
 #endif

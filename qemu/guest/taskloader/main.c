@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "commands.h"
@@ -35,6 +36,18 @@ static void allow_descriptors(void)
         console("setrlimit: %s", strerror(errno));
 }
 
+/* Who started us may want to know from when on clients can connect. */
+static void tell_ready(void)
+{
+    const char *number = getenv("TASKLOADER_READY_FD");
+
+    if (number == NULL)
+        return;
+    if (write(atoi(number), "\n", 1) < 0)
+        console("ready: %s", strerror(errno));
+    close(atoi(number));
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -48,5 +61,6 @@ int main(void)
     if (!client_listen(PORT, &commands))
         return EXIT_FAILURE;
     console("listening on port %d", PORT);
+    tell_ready();
     loop_run(timeline_due, flush);
 }
