@@ -1,6 +1,7 @@
 """Runs all benchmarks one after the other, prints one table in all, and keeps the figures.
 
-``python -m benchmarks [--quick] [NAME …]``, as root; the figures go to ``benchmarks/results/``
+``python -m benchmarks [--quick] [--reference] [NAME …]``, as root; figures and charts go to
+``benchmarks/results/``
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.tools.chart import draw
 from benchmarks.tools.table import Line, print_table, read_json, write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+
+#: What is kept in git: the figures and the chart of a whole run on a quiet host.
+REFERENCE = HERE / "reference"
 
 #: Exit statuses of a script that was told to stop.
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
@@ -39,14 +44,27 @@ def main() -> int:
         if status != 0 or not file.exists():
             failed.append(f"{name}: exit status {status}, not measured")
         else:
-            lines += read_json(file)
-    print_table("all", lines)
-    write_json(RESULTS / "all.json", lines)
+            measured = read_json(file)
+            draw(file.with_suffix(".svg"), name, measured)
+            lines += measured
+    keep(lines, RESULTS, "all")
+    if options.reference and not failed:
+        REFERENCE.mkdir(exist_ok=True)
+        keep(lines, REFERENCE, "reference")
+    if len(options.names) != 1:
+        print_table("all", lines)
     missed = sum(line.missed for line in lines)
     print(f"lines: {len(lines)}, goals missed: {missed}; kept in {RESULTS}/")
     for problem in failed:
         print(problem, file=sys.stderr)
     return 1 if failed else 0
+
+
+def keep(lines: Sequence[Line], folder: Path, name: str) -> None:
+    """Write them as figures and as a chart."""
+    write_json(folder / f"{name}.json", lines)
+    if lines:
+        draw(folder / f"{name}.svg", "ours beside the bare thing", lines)
 
 
 def run(command: Sequence[str]) -> int:
@@ -72,7 +90,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: less exact")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds and machines: less exact"
+    )
+    parser.add_argument(
+        "--reference", action="store_true", help=f"also keep them in {REFERENCE.name}/, for git"
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(scripts())}")
     options = parser.parse_args()
     if unknown := set(options.names) - set(scripts()):

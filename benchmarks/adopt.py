@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.ready import Readiness
-from benchmarks.tools.table import Line, compare, parser, print_table, write_json
+from benchmarks.tools.storm import Readiness
+from benchmarks.tools.table import Line, compare, parser, report
 from taskgen.engine import Engine
 from taskgen.errors import TaskgenError
 from taskgen.host.records import Kind
@@ -43,9 +43,7 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(state)
-    print_table("adopt", lines)
-    if options.json:
-        write_json(options.json, lines)
+    report("adopt", lines, options)
     return 0
 
 

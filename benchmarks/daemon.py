@@ -31,7 +31,7 @@ from benchmarks.tools.http import Requests, bare_server
 from benchmarks.tools.listeners import listeners
 from benchmarks.tools.machines import launched, serving
 from benchmarks.tools.memory import pss_mb
-from benchmarks.tools.table import Line, compare, parser, print_table, within, write_json
+from benchmarks.tools.table import Line, compare, parser, report, within
 from benchmarks.tools.world import enter_world
 from taskgen.resources import Job
 from taskgen.taskset import TaskSet
@@ -68,9 +68,7 @@ def main() -> None:
         lines += _listened(LONG_MS, 3200, LISTENED, folder, options.quick)
         if not options.no_machines:
             lines += _adoption(folder, 3 if options.quick else 7)
-    print_table("the daemon", lines)
-    if options.json:
-        write_json(options.json, lines)
+    report("the daemon", lines, options)
 
 
 def _options() -> argparse.Namespace:

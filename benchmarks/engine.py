@@ -1,14 +1,12 @@
-"""What the queue and the engine cost: per run, per queued variant, and between two runs.
+"""What the queue and the engine cost: per run, and per queued variant.
 
-``python -m benchmarks.engine [--json FILE] [--quick] [--no-machine]``; the machine needs root
+``python -m benchmarks.engine [--json FILE] [--quick]``
 
 - Runs that end at once on 1, 8, 64 and 256 fake targets (``benchmarks/tools/fakes.py``, in another
   process), with everything: queue on disk, each result durable before it is acknowledged, sessions,
   events put together to activations. The floor exchanges the same bytes and does nothing else
   (``benchmarks/tools/exchange.py``). CPU is that of our process, all its threads.
 - Memory and times with 10**9 queued variants, beside 10**3.
-- Dead time on a real machine: from the last ``JOBS_DONE`` to the next ``START``; the floor is the
-  same of the bare client, on the same machine: the protocol's round trip.
 
 A round of the floor and a round of ours take turns, and medians are compared.
 """
@@ -20,7 +18,6 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import resource
 import statistics
 import subprocess
@@ -28,33 +25,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.tools.exchange import BareClient, connected, work_off
 from benchmarks.tools.fakes import Servers, fakes
-from benchmarks.tools.table import Line, compare, parser, print_table, write_json
+from benchmarks.tools.table import Line, compare, parser, report
 from taskgen import assets
 from taskgen.binaries import Binaries
 from taskgen.board import Board, BoardKind
 from taskgen.engine import Engine
-from taskgen.events.model import Event, EventType
 from taskgen.interfaces import Emit, Outcome, Run
-from taskgen.local import FleetPlan, local_fleet
-from taskgen.machine import Machine
 from taskgen.profiles import Profile, load_profile
-from taskgen.protocol import DEFAULT_PORT, Binary
+from taskgen.protocol import Binary
 from taskgen.queue import JobQueue, JobSpec
-from taskgen.settings import HostSettings, QemuSettings, Settings
+from taskgen.settings import HostSettings
 from taskgen.taskset import TaskSet
 
 PROFILE = "linux-x86_64"
 
 #: Targets, and runs of a round on all of them.
 CASES = {1: 2000, 8: 4000, 64: 6400, 256: 12800}
-
-#: Runs of a round on the machine.
-MACHINE_RUNS = 50
 
 
 def main() -> None:
@@ -66,30 +56,20 @@ def main() -> None:
         return
     lines: list[Line] = []
     with tempfile.TemporaryDirectory(prefix="taskgen-bench-") as folder:
-        Path(folder).chmod(0o711)  # the QEMU user passes through
         for targets, runs in CASES.items():
             if not options.targets or targets in options.targets:
                 lines += _runs(targets, runs, 3 if options.quick else 7, Path(folder))
         if not options.targets:
             lines += _queueing(5 if options.quick else 15, Path(folder))
-        if not options.no_machine:
-            os.environ["TASKGEN_RUN"] = f"{folder}/run"  # nobody else's fleets are looked at
-            lines.append(asyncio.run(_dead_time(3 if options.quick else 7)))
-    print_table("queue and engine", lines)
-    if options.json:
-        write_json(options.json, lines)
+    report("queue and engine", lines, options)
 
 
 def _options() -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--targets", type=int, action="append", help="only so many; repeatable")
-    made.add_argument("--no-machine", action="store_true", help="without a real machine")
     made.add_argument("--queued", type=int, help=argparse.SUPPRESS)  # for the processes below
     made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = made.parse_args()
-    if os.geteuid() != 0 and not options.no_machine:
-        sys.exit("benchmarks.engine: the machine needs root, or --no-machine")
-    return options
+    return made.parse_args()
 
 
 # Runs that end at once.
@@ -211,7 +191,7 @@ def _queueing(rounds: int, folder: Path) -> list[Line]:
     for number in range(rounds):
         for variants in (10**3, 10**9) if number % 2 == 0 else (10**9, 10**3):
             with tempfile.TemporaryDirectory(dir=folder) as directory:
-                command = [sys.executable, "-m", "benchmarks.engine", "--no-machine"]
+                command = [sys.executable, "-m", "benchmarks.engine"]
                 done = subprocess.run(
                     [*command, "--queued", str(variants), "--folder", directory],
                     cwd=assets.root(),
@@ -271,102 +251,6 @@ async def _queued(variants: int, folder: Path) -> dict[str, float]:
         "add_ms": statistics.median(add_ms),
         "seek_ms": statistics.median(seek_ms),
     }
-
-
-# Dead time.
-
-
-class _Timed:
-    """A machine, and how long it waited between its runs."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._ended_at = 0.0
-        self.waited_ms: list[float] = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._machine, name)
-
-    name = property(lambda self: self._machine.name)
-    profile = property(lambda self: self._machine.profile)
-    usable = property(lambda self: self._machine.usable)
-
-    async def execute(self, run: Run, emit: Emit) -> Outcome:
-        ended_at = 0.0
-
-        def timed(event: Event) -> None:
-            nonlocal ended_at
-            if event.type == EventType.JOBS_DONE:
-                ended_at = time.time()
-            emit(event)
-
-        outcome = await self._machine.execute(run, timed)
-        assert outcome.failure is None, outcome.reason
-        if self._ended_at:
-            self.waited_ms.append((outcome.started_at - self._ended_at) * 1e3)
-        self._ended_at = ended_at
-        return outcome
-
-
-async def _dead_time(rounds: int) -> Line:
-    plan = FleetPlan(
-        profile=load_profile(PROFILE), settings=Settings(qemu=QemuSettings(accelerator="tcg"))
-    )
-    floor: list[float] = []
-    ours: list[float] = []
-    async with local_fleet(plan) as fleet, AsyncExitStack() as stack:
-        for number in range(rounds):
-            for which in "AB" if number % 2 == 0 else "BA":
-                machine = fleet.machine(1)
-                try:
-                    await machine.start()
-                    if which == "A":
-                        floor += await _bare_waits(machine)
-                    else:
-                        ours += await _our_waits(machine, stack)
-                finally:
-                    await machine.stop()
-            print(
-                f"dead time, round {number + 1} of {rounds}: medians in ms:"
-                f" floor {statistics.median(floor):.2f}, ours {statistics.median(ours):.2f}",
-                file=sys.stderr,
-            )
-    return compare("last JOBS_DONE to next START, real machine", floor, ours, goal=2, unit="ms")
-
-
-async def _our_waits(machine: Machine, stack: AsyncExitStack) -> list[float]:
-    timed = _Timed(machine)
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
-    async with JobQueue.open(Path(folder) / "queue.db") as queue:
-        await queue.add(JobSpec(sweep(MACHINE_RUNS)))
-        engine = Engine(queue)
-        await engine.serve(timed, asyncio.Event())
-        await engine.close()
-    return timed.waited_ms
-
-
-async def _bare_waits(machine: Machine) -> list[float]:
-    """The same by the bare client, on the connection that ours has given up."""
-    hey = _binaries().get("hey")
-    assert machine._manager
-    await machine._manager.close()
-    lease = await machine._network.wait_lease(machine.slot, 10)
-    sock = await machine._network.connect(str(lease.address), DEFAULT_PORT, timeout_s=10)
-    client = await BareClient.over(sock)
-    await client.upload(Binary(hey.name, hey.content))
-    waits: list[float] = []
-    ended_at = 0.0
-
-    def started() -> None:
-        if ended_at:
-            waits.append((time.time() - ended_at) * 1e3)
-
-    for variant in sweep(MACHINE_RUNS).variants():
-        description = variant.description()
-        await client.run(description, 1, on_start=started)
-        ended_at = time.time()
-    await client.close()
-    return waits
 
 
 if __name__ == "__main__":

@@ -9,18 +9,15 @@ Memory is what Python allocated at the most while 10**7 variants passed by, less
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.tools.table import Line, compare, parser, report
 from taskgen.generate import generate
 from taskgen.generators.rows import GeneratedRows
 from taskgen.task import Task
@@ -35,26 +32,9 @@ N_SETS = 100_000
 N_TASKS = 10
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of the table; ``goal`` is the largest ``ratio`` that is good enough."""
-
-    name: str
-    floor: float
-    ours: float
-    ratio: float
-    goal: float
-    unit: str
-
-
 def main() -> None:
     """Measure, print the table, and write it where ``--json`` says."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the lines here too")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer variants")
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
     rounds, walked = (3, 10**5) if options.quick else (9, 10**6)
     lines = [
         iteration(rounds, walked),
@@ -63,15 +43,7 @@ def main() -> None:
         utilisations(rounds),
         generated_sets(2 if options.quick else 5),
     ]
-    print(f"{'':58} {'floor':>10} {'ours':>10} {'ratio':>6} {'goal':>6}")
-    for line in lines:
-        verdict = "" if line.ratio <= line.goal else "  missed"
-        print(
-            f"{line.name:58} {line.floor:10.4g} {line.ours:10.4g} {line.ratio:6.2f} "
-            f"{line.goal:6.2f} {line.unit}{verdict}"
-        )
-    if options.json:
-        options.json.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
+    report("variants and generated sets", lines, options)
 
 
 def iteration(rounds: int, walked: int) -> Line:
@@ -79,11 +51,11 @@ def iteration(rounds: int, walked: int) -> Line:
     variants = sweep().variants()
     floor, ours = in_turn(
         rounds,
+        1e9 / walked,
         lambda: exhaust(islice(bare_product(), walked)),
         lambda: exhaust(islice(variants, walked)),
     )
-    scale = 1e9 / walked
-    return line("one step over 10077696 variants, 9 keys", floor * scale, ours * scale, 5, "ns")
+    return line("one step over 10077696 variants, 9 keys", floor, ours, 5, "ns")
 
 
 def memory(walked: int) -> Line:
@@ -106,7 +78,7 @@ def memory(walked: int) -> Line:
     many = peak(lambda: iter(variants))
     # Constant: as much for all as for the first thousand, to a few objects that are in flight.
     name = f"memory over the first 1000 and over {walked} variants"
-    return line(name, few + 1, many + 1, 1.5, "KiB")
+    return line(name, [few + 1], [many + 1], 1.5, "KiB")
 
 
 def random_access(rounds: int) -> Line:
@@ -121,11 +93,8 @@ def random_access(rounds: int) -> Line:
         for _ in range(repeats):
             assert variants[index].tasks
 
-    first, far = in_turn(rounds, lambda: build(0), lambda: build(10**12))
-    scale = 1e6 / repeats
-    return line(
-        "build variant 0 and variant 10**12 of 10**18", first * scale, far * scale, 1.5, "µs"
-    )
+    first, far = in_turn(rounds, 1e6 / repeats, lambda: build(0), lambda: build(10**12))
+    return line("build variant 0 and variant 10**12 of 10**18", first, far, 1.5, "µs")
 
 
 def utilisations(rounds: int) -> Line:
@@ -134,11 +103,12 @@ def utilisations(rounds: int) -> Line:
     seeds = iter(range(10**6))
     floor, ours = in_turn(
         rounds,
+        1e3,
         lambda: numpy_uunifast(np.random.default_rng(next(seeds)), N_SETS, N_TASKS, 0.7),
         lambda: rows.utilisations(0, N_SETS),
     )
     name = f"UUniFast, {N_SETS} x {N_TASKS}, beside numpy for all at once"
-    return line(name, floor * 1e3, ours * 1e3, 2, "ms")
+    return line(name, floor, ours, 2, "ms")
 
 
 def generated_sets(rounds: int) -> Line:
@@ -150,10 +120,9 @@ def generated_sets(rounds: int) -> Line:
         for _ in range(N_SETS):
             uunifast(rng, N_TASKS, 0.7)
 
-    floor, ours = in_turn(rounds, plain, lambda: exhaust(variants))
-    scale = 1e6 / N_SETS
+    floor, ours = in_turn(rounds, 1e6 / N_SETS, plain, lambda: exhaust(variants))
     name = f"one of {N_SETS} sets of {N_TASKS} tasks, beside UUniFast set by set"
-    return line(name, floor * scale, ours * scale, 2, "µs")
+    return line(name, floor, ours, 2, "µs")
 
 
 def sweep() -> TaskSet:
@@ -205,20 +174,22 @@ def exhaust(iterable: Iterable[Any]) -> None:
         pass
 
 
-def in_turn(rounds: int, floor: Callable[[], Any], ours: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of the fastest round of each."""
-    best = [float("inf"), float("inf")]
+def in_turn(
+    rounds: int, scale: float, floor: Callable[[], Any], ours: Callable[[], Any]
+) -> tuple[list[float], list[float]]:
+    """What each round took, in seconds times ``scale``."""
+    took: tuple[list[float], list[float]] = [], []
     for _ in range(rounds):
         for which, call in enumerate((floor, ours)):
             started = time.perf_counter()
             call()
-            best[which] = min(best[which], time.perf_counter() - started)
-    return best[0], best[1]
+            took[which].append((time.perf_counter() - started) * scale)
+    return took
 
 
-def line(name: str, floor: float, ours: float, goal: float, unit: str) -> Line:
-    """A line with its ratio."""
-    return Line(name, floor, ours, ours / floor, goal, unit)
+def line(name: str, floor: Sequence[float], ours: Sequence[float], goal: float, unit: str) -> Line:
+    """The fastest rounds of both sides."""
+    return compare(name, floor, ours, goal=goal, unit=unit, of=min)
 
 
 if __name__ == "__main__":

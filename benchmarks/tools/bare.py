@@ -1,4 +1,4 @@
-"""The floor of ``ready.py``: bare QEMU, from exec until the guest answers ``AVAILABLE``.
+"""The floor of cold boots: bare QEMU, from exec until the guest answers ``AVAILABLE``.
 
 Nothing of Taskgen's own way to start a machine is in here: no user of its own, no sandbox, no QMP,
 no watching of leases or consoles. Network namespace, bridge, taps and DHCP server are made once,
@@ -29,6 +29,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from benchmarks.tools.cpu import cpu_s
+from benchmarks.tools.memory import pss_mb
 from taskgen import assets
 from taskgen.profiles import Profile, load_profile
 from taskgen.slots import Network, Slot, load_network
@@ -149,7 +150,8 @@ def qemu_command(profile: Profile, accelerator: str, slot: Slot, console: Path) 
 def boot(commands: Mapping[Slot, Sequence[str]], at_once: int) -> dict[str, float]:
     """Boot the machines, ``at_once`` at a time, until all have answered; then end them.
 
-    :returns: ``wall_s`` until the last answer, and ``cpu_s``, what all the QEMUs had used by then.
+    :returns: ``wall_s`` until the last answer, and ``cpu_s`` and ``pss_mb``, what all the QEMUs had
+        used of CPU, and took of memory, by then.
     """
     qemus: list[subprocess.Popen[bytes]] = []
 
@@ -174,6 +176,7 @@ def boot(commands: Mapping[Slot, Sequence[str]], at_once: int) -> dict[str, floa
             return {
                 "wall_s": time.monotonic() - began,
                 "cpu_s": sum(cpu_s(qemu.pid) for qemu in qemus),
+                "pss_mb": sum(pss_mb(qemu.pid) for qemu in qemus),
             }
     finally:
         for qemu in qemus:

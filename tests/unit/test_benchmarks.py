@@ -3,19 +3,22 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks.ready import Readiness
 from benchmarks.tools.bare import qemu_command
+from benchmarks.tools.chart import draw
 from benchmarks.tools.cpu import cpu_s, waited_s
 from benchmarks.tools.http import Requests, bare_server
 from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.storm import Readiness
 from benchmarks.tools.table import Line, compare, print_table, read_json, within, write_json
 from taskgen import assets
 from taskgen.engine import Engine
@@ -41,12 +44,48 @@ def test_a_line_with_a_limit_is_missed_above_it():
 
 
 def test_what_is_kept_has_exactly_the_keys_of_every_script(tmp_path):
-    line = compare("boot", [1.0], [2.0], goal=1.1, unit="s")
+    line = compare("boot", [1.0], [2.0], goal=1.1, unit="s", prototype=20.0)
     write_json(tmp_path / "lines.json", [line])
-    assert json.loads((tmp_path / "lines.json").read_text()) == [
-        {"name": "boot", "floor": 1.0, "ours": 2.0, "ratio": 2.0, "goal": 1.1, "unit": "s"}
+    kept = json.loads((tmp_path / "lines.json").read_text())
+    assert kept["lines"] == [
+        {
+            "name": "boot",
+            "floor": 1.0,
+            "ours": 2.0,
+            "ratio": 2.0,
+            "goal": 1.1,
+            "unit": "s",
+            "floor_range": [1.0, 1.0],
+            "ours_range": [2.0, 2.0],
+            "noise": 0.0,
+            "prototype": 20.0,
+        }
     ]
-    assert read_json(tmp_path / "lines.json") == [Line("boot", 1.0, 2.0, 2.0, 1.1, "s")]
+    assert kept["host"]["cores"] >= 1
+    assert read_json(tmp_path / "lines.json") == [line]
+
+
+def test_the_prototypes_cost_is_listed_where_it_is_known(capsys):
+    print_table(
+        "all", [Line("boot", 1, 2, 2.0, 1.1, "s", prototype=20.0), Line("x", 1, 1, 1, 1, "s")]
+    )
+    assert re.search(r"prototype", (shown := capsys.readouterr().out))
+    assert re.search(r"boot .* 20 ", shown)
+
+
+def test_the_chart_has_each_line_and_what_was_missed(tmp_path):
+    lines = [
+        compare("boot", [1.0, 1.1], [1.3, 1.2], goal=1.1, unit="s"),
+        within("next to nothing", 80.0, [0.0], unit="MB"),
+    ]
+    draw(tmp_path / "chart.svg", "all", lines)
+    root = ElementTree.parse(tmp_path / "chart.svg").getroot()
+    texts = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"boot", "next to nothing", "all"} <= set(texts)
+    assert any(text.startswith("1.19 (≤ 1.1)") for text in texts)
+    before = (tmp_path / "chart.svg").read_bytes()
+    draw(tmp_path / "chart.svg", "all", lines)
+    assert (tmp_path / "chart.svg").read_bytes() == before
 
 
 def test_a_missed_goal_is_said(capsys):
@@ -65,10 +104,12 @@ def folder(tmp_path, monkeypatch):
     (scripts / "good.py").write_text(
         "import json, sys\n"
         'line = dict(name="x", floor=1, ours=9, ratio=9, goal=2, unit="s")\n'
-        'open(sys.argv[sys.argv.index("--json") + 1], "w").write(json.dumps([line]))\n'
+        "kept = json.dumps(dict(host={}, lines=[line]))\n"
+        'open(sys.argv[sys.argv.index("--json") + 1], "w").write(kept)\n'
     )
     monkeypatch.setattr(runner, "HERE", scripts)
     monkeypatch.setattr(runner, "RESULTS", scripts / "results")
+    monkeypatch.setattr(runner, "REFERENCE", scripts / "reference")
     return scripts
 
 
@@ -77,7 +118,19 @@ def test_all_scripts_run_and_a_missed_goal_is_no_failure(folder, monkeypatch, ca
     assert runner.scripts() == ["good"]
     assert runner.main() == 0
     assert "lines: 1, goals missed: 1" in capfd.readouterr().out
-    assert json.loads((folder / "results" / "all.json").read_text())[0]["ratio"] == 9
+    assert read_json(folder / "results" / "all.json")[0].ratio == 9
+    assert {"good.svg", "all.svg"} <= {each.name for each in (folder / "results").iterdir()}
+    assert not (folder / "reference").exists()
+
+
+def test_the_reference_is_kept_only_where_all_could_be_measured(folder, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--reference"])
+    assert runner.main() == 0
+    assert read_json(folder / "reference" / "reference.json")[0].ratio == 9
+    (folder / "reference" / "reference.json").unlink()
+    (folder / "bad.py").write_text("raise SystemExit(3)\n")
+    assert runner.main() == 1
+    assert not (folder / "reference" / "reference.json").exists()
 
 
 def test_a_script_that_fails_is_told_and_the_others_run(folder, monkeypatch, capfd):
@@ -103,7 +156,8 @@ def test_a_script_that_is_interrupted_ends_all(folder, monkeypatch):
 
 
 def test_our_scripts_are_found_and_helpers_are_not_among_them():
-    assert {"ready", "variants"} <= set(runner.scripts())
+    questions = {"ready", "restore", "dead_time", "memory", "idle", "recovery", "whole"}
+    assert questions | {"adopt", "daemon", "engine", "variants"} == set(runner.scripts())
     assert not {"table", "bare", "__main__", "__init__"} & set(runner.scripts())
 
 

@@ -1,0 +1,127 @@
+"""The whole thing: a job of 200 short variants on 8 machines, from launch to the last result.
+
+``python -m benchmarks.whole [--json FILE] [--quick]``, as root
+
+The floor is what cannot be less: the spans of all sets, shared by the machines, and one start. A
+set's own span, from ``START`` to the last ``JOBS_DONE``, is measured with the bare client on a
+machine that has nothing else to do, and a start as that of one machine by the same fleet. Ours has
+queue and results on the disk, and states are saved already where they are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.tools import prototype
+from benchmarks.tools.bare_client import bare_client
+from benchmarks.tools.fleets import CLEAR, SAVED, main_of, options_of, plan_of
+from benchmarks.tools.rounds import tell
+from benchmarks.tools.storm import boot
+from benchmarks.tools.table import Line, compare
+from taskgen.engine import Engine
+from taskgen.local import LocalFleet, local_fleet
+from taskgen.queue import JobQueue, JobSpec
+from taskgen.taskset import TaskSet
+
+#: Wall time, beside the ideal.
+WALL = 1.15
+
+VARIANTS, MACHINES = 200, 8
+
+#: Of a task with two activations: a set has ended when the second of its periods has.
+PERIOD_MS = 500
+
+
+def main() -> None:
+    """Measure, print the table, and write it where ``--json`` says."""
+    made = options_of(__doc__)
+    made.add_argument("--variants", type=int)
+    made.add_argument("--machines", type=int)
+    made.add_argument("--reset", action="append", choices=[SAVED, CLEAR])
+    options = made.parse_args()
+    main_of(f"a whole job, {options.accelerator}", options, _measure)
+
+
+async def _measure(options: argparse.Namespace) -> list[Line]:
+    machines = options.machines or (2 if options.quick else MACHINES)
+    variants = options.variants or (10 if options.quick else VARIANTS)
+    rounds = options.rounds or (1 if options.quick else 3)
+    lines = []
+    for reset in options.reset or (CLEAR, SAVED):
+        async with local_fleet(plan_of(options, reset)) as fleet:
+            await boot(fleet, machines)  # the states are saved now, where that is wanted
+            span_s = await _own_span_s(fleet)
+            floor, ours = [], []
+            for number in range(rounds):
+                start_s = (await boot(fleet, 1)).wall_s
+                floor.append(variants * span_s / machines + start_s)
+                ours.append(await _job(fleet, machines, variants))
+                tell(
+                    f"{reset}, round {number + 1} of {rounds}: a set {span_s:.3f} s, a start"
+                    f" {start_s:.2f} s, ideal {floor[-1]:.2f} s, ours {ours[-1]:.2f} s"
+                )
+        lines.append(
+            compare(
+                f"{variants} variants of {2 * PERIOD_MS} ms on {machines} machines, reset: {reset}",
+                floor,
+                ours,
+                goal=WALL,
+                unit="s",
+                prototype=variants * (span_s + prototype.BETWEEN_SETS_S) / machines
+                + prototype.BOOT_S,
+            )
+        )
+    return lines
+
+
+def sweep(variants: int) -> TaskSet:
+    """A task-set with so many variants, which all last equally long."""
+    return TaskSet(
+        [
+            {"pkg": "hey", "period": PERIOD_MS, "numberofjobs": 2, "priority": 10},
+            {"pkg": "hey", "period": 10, "priority": 20, "config": {"arg1": range(variants)}},
+        ]
+    )
+
+
+async def _own_span_s(fleet: LocalFleet, sets: int = 5) -> float:
+    """Seconds of one set by itself, from ``START`` to the last ``JOBS_DONE``; the median."""
+    spans_s: list[float] = []
+    began = 0.0
+
+    def started() -> None:
+        nonlocal began
+        began = time.monotonic()
+
+    async with bare_client(fleet, "hey") as client:
+        for variant in sweep(sets).variants():
+            await client.run(variant.description(), 2, on_start=started)
+            spans_s.append(time.monotonic() - began)
+    return statistics.median(spans_s)
+
+
+async def _job(fleet: LocalFleet, machines: int, variants: int) -> float:
+    """Seconds from the launch of the first machine to the last result."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with JobQueue.open(Path(folder) / "queue.db") as queue:
+            job = await queue.add(JobSpec(sweep(variants)))
+            engine = Engine(queue)
+            pool = fleet.pool(engine, queue, limit=machines)
+            async with asyncio.TaskGroup() as group:
+                began = time.monotonic()
+                group.create_task(pool.run())
+                await queue.wait_job(job)
+                took_s = time.monotonic() - began
+            await engine.close()
+            assert queue.counts.done == variants, queue.counts
+            assert queue.counts.failed_attempts == 0, queue.counts
+    return took_s
+
+
+if __name__ == "__main__":
+    main()
