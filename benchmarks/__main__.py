@@ -69,12 +69,24 @@ def keep(lines: Sequence[Line], folder: Path, name: str) -> None:
 
 def run(command: Sequence[str]) -> int:
     """The exit status of a script. When interrupted, the script cleans up, and we wait for that."""
-    process = subprocess.Popen(command, cwd=HERE.parent)
+    told = False
+
+    def stop(*_: object) -> None:
+        nonlocal told
+        told = True
+        if process is not None:
+            process.terminate()
+
+    # Before it is started: it may end all at once.
+    process: subprocess.Popen[bytes] | None = None
     handlers = {
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),  # it gets Ctrl-C itself
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
     }
     try:
+        process = subprocess.Popen(command, cwd=HERE.parent)
+        if told:
+            process.terminate()
         return process.wait()
     finally:
         for number, handler in handlers.items():

@@ -113,8 +113,7 @@ NOT_RUN = {
     ("docs/operations.md", "sudo systemctl disable --now taskgend && sudo taskgen down"): _INSTALLS,
     (
         "docs/performance.md",
-        "make bench                              # all; the figures also go to "
-        "benchmarks/results/*.json",
+        "make bench                              # all: half an hour or more on two cores",
     ): "takes an hour; test_docs.py looks whether scripts and options are there",
 }
 
