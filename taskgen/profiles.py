@@ -67,6 +67,22 @@ class FaultPattern:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TemplateTable:
+    """How a guest cooperates where many machines go on from one saved state.
+
+    Such a guest says ``ready`` on its control port, and is told there who it is: ``docs/guest.md``.
+
+    :ivar port: what its control port is: ``serial``, the second serial line.
+    :ivar append: what is added to the kernel's command line, so that the guest uses the port.
+    """
+
+    __pydantic_config__ = STRICT
+
+    port: Literal["serial"]
+    append: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """One kind of machine.
 
@@ -84,6 +100,8 @@ class Profile:
     :ivar accelerators: those that the machine can use, the preferred one first.
     :ivar icount: QEMU's ``-icount``, for runs in virtual time; ``None``: not offered.
     :ivar arguments: more arguments for QEMU.
+    :ivar template: how the guest takes part where machines start from one saved state; ``None``: it
+        does not.
     :ivar boot_timeout_s: limit from launch to readiness, one machine on an idle host.
     :ivar silent_s: a machine without any console output for so long has not started at all.
     :ivar probe: regular expression; console output that matches proves that the guest boots.
@@ -112,6 +130,7 @@ class Profile:
     accelerators: tuple[Literal["kvm", "tcg"], ...] = ("kvm", "tcg")
     icount: str | None = None
     arguments: tuple[str, ...] = ()
+    template: TemplateTable | None = None
     boot_timeout_s: float = 60.0
     silent_s: float = 20.0
     probe: str = "."
@@ -130,16 +149,34 @@ class Profile:
         if self.boot != "kernel" and (self.initrd or self.append):
             raise ValueError(f'boot "{self.boot}": initrd and append need boot "kernel"')
         _check_pattern("probe", self.probe)
+        if self.template:
+            self._check_template(self.template)
+
+    def _check_template(self, template: TemplateTable) -> None:
+        if template.append and self.boot != "kernel":
+            raise ValueError(f'boot "{self.boot}": template.append needs boot "kernel"')
+        if "memory-backend" in self.machine:
+            raise ValueError("template: machine must leave memory-backend to Taskgen")
+        if "-serial" in self.arguments:
+            raise ValueError("template: arguments must leave the second -serial to Taskgen")
 
     def with_image(self, path: Path) -> Profile:
         """The same kind of machine with the user's own image.
 
         An ``.iso`` is booted as a CD, an ``.img`` or ``.raw`` as a disk, anything else in the way
-        that the profile says. The reference guest's initrd does not go with a foreign kernel.
+        that the profile says. The reference guest's initrd does not go with a foreign kernel,
+        and nobody knows whether a foreign guest takes part in a template.
         """
         boot = _BOOT_BY_SUFFIX.get(path.suffix.lower(), self.boot)
         append = self.append if boot == "kernel" else ""
-        return replace(self, kernel=path.absolute(), initrd=None, boot=boot, append=append)
+        return replace(
+            self,
+            kernel=path.absolute(),
+            initrd=None,
+            boot=boot,
+            append=append,
+            template=None,
+        )
 
     def image_files(self) -> tuple[Path, ...]:
         """The files that a machine of this kind is started from.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grp
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskgen.errors import HostError
@@ -45,3 +45,17 @@ def group_of(path: Path) -> int | None:
     except (OSError, KeyError):
         return None
     return status.st_gid if status.st_gid and status.st_mode & 0o060 == 0o060 else None
+
+
+def runs_as(user: str | None, device: Path | None) -> Account | None:
+    """Who a child runs as.
+
+    :param user: ``None``: the caller; ``None`` is returned then.
+    :param device: what it is to reach; ``None``: nothing special.
+    :raises HostError: if there is no such user.
+    """
+    if user is None:
+        return None
+    owner = account(user)
+    group = group_of(device) if device else None
+    return replace(owner, groups=(group,)) if group is not None else owner

@@ -122,6 +122,10 @@ class FleetNetwork:
         """
         return await self.leases.wait(slot.mac, timeout_s)
 
+    def told(self, slot: Slot) -> None:
+        """The guest of a slot was told its MAC and address, so it needs no lease."""
+        self.leases.told(Lease(mac=slot.mac, address=slot.address, expires=None))
+
     async def connect(self, address: str, port: int, timeout_s: float) -> socket.socket:
         """A connected, non-blocking TCP socket to a machine.
 

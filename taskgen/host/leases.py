@@ -74,6 +74,7 @@ class Leases:
         self._form = form
         self._known: dict[str, Lease] = {}
         self._forgotten: dict[str, Lease] = {}
+        self._told: dict[str, Lease] = {}
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self._callbacks: list[Callable[[Lease], object]] = []
         self._on_lost: list[Callable[[], object]] = []
@@ -82,7 +83,7 @@ class Leases:
 
     def current(self, mac: str) -> Lease | None:
         """The machine's valid lease, if it has one."""
-        lease = self._known.get(mac)
+        lease = self._told.get(mac) or self._known.get(mac)
         return lease if lease and lease.valid(time.time()) else None
 
     def since_forgotten(self, mac: str) -> Lease | None:
@@ -93,16 +94,26 @@ class Leases:
     def all(self) -> dict[str, Lease]:
         """All valid leases, by MAC."""
         now = time.time()
-        return {mac: lease for mac, lease in self._known.items() if lease.valid(now)}
+        known = self._known | self._told
+        return {mac: lease for mac, lease in known.items() if lease.valid(now)}
 
     def forget(self, mac: str) -> None:
         """What the machine has now does not count for :meth:`wait`: it is about to boot anew.
 
         A lease without end does: it never changes, so nobody could tell that it was given again.
         """
+        self._told.pop(mac, None)
         lease = self._known.get(mac)
         if lease and lease.expires is not None:
             self._forgotten[mac] = lease
+
+    def told(self, lease: Lease) -> None:
+        """A machine has its address not from the server but from us: as good as a lease of its own.
+
+        It holds until :meth:`forget`. The server gives this address to nobody else.
+        """
+        self._told[lease.mac] = lease
+        self._tell(lease)
 
     def on_change(self, callback: Callable[[Lease], object]) -> None:
         """Call ``callback`` with each lease that is new or changed; it must not block."""
@@ -177,10 +188,13 @@ class Leases:
         # expires: an address of a slot goes to no other machine.
         self._known |= leases
         for lease in changed:
-            for waiter in self._waiters.get(lease.mac, ()):
-                waiter.set()
-            for callback in self._callbacks:
-                callback(lease)
+            self._tell(lease)
+
+    def _tell(self, lease: Lease) -> None:
+        for waiter in self._waiters.get(lease.mac, ()):
+            waiter.set()
+        for callback in self._callbacks:
+            callback(lease)
 
     def lost(self) -> None:
         """The file was deleted or replaced."""

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from taskgen.errors import (
@@ -18,7 +17,7 @@ from taskgen.errors import (
     MachineError,
 )
 from taskgen.host import console_keys
-from taskgen.host.accounts import Account, account, group_of
+from taskgen.host.accounts import runs_as
 from taskgen.host.bridge import Tap
 from taskgen.host.command_lines import is_qemu
 from taskgen.host.console import Console
@@ -27,10 +26,11 @@ from taskgen.host.descriptors import Descriptors
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.foreign_files import make_empty
 from taskgen.host.inotify import Inotify
+from taskgen.host.memory_file import MemoryFile
 from taskgen.host.netns import Namespace
 from taskgen.host.process import Exit, Process, start
 from taskgen.host.process import adopt as find_process
-from taskgen.host.qemu_command import Accelerator, Launch, command
+from taskgen.host.qemu_command import Accelerator, Launch, Memory, command
 from taskgen.host.qmp import Qmp
 from taskgen.host.records import MachineRecord
 from taskgen.host.waiting import beside, finish
@@ -47,6 +47,7 @@ _QUIT_S, _TERM_S = 2.0, 2.0
 
 # Files in a machine's directory.
 _CONSOLE = "console.sock"
+_CONTROL = "control.sock"
 _QEMU_LOG = "qemu.log"
 _QMP = "qmp.sock"
 
@@ -59,6 +60,7 @@ class Qemu:
     :ivar console: what its serial line says.
     :ivar log: what is kept of that, and of the machines before it.
     :ivar console_hub: its serial line, for those who watch and type.
+    :ivar control: the socket of its control port, if it has one.
     :ivar launched_at: ``time.monotonic()`` just before it was started.
     :ivar left_running: set it to have it left running, with its files, when its block is left.
     """
@@ -79,8 +81,9 @@ class Qemu:
         self.log = directory.consoles.of(record.name)
         boot = self.log.boots[-1]
         self.console = Console(self.log.file(boot), inotify, first=boot.kept_from)
-        place = directory.machine(record.name) / _CONSOLE
-        self.console_hub = ConsoleHub(record.name, place, self.console)
+        home = directory.machine(record.name)
+        self.control = home / _CONTROL
+        self.console_hub = ConsoleHub(record.name, home / _CONSOLE, self.console)
         self.launched_at = launched_at
         self.left_running = False
 
@@ -154,6 +157,8 @@ async def launch(
     icount: bool = False,
     slot: int = 0,
     fingerprint: str = "",
+    memory: MemoryFile | None = None,
+    template: str = "",
 ) -> AsyncIterator[Qemu]:
     """A running QEMU while in the block; its guest has only begun to boot on entry.
 
@@ -164,6 +169,9 @@ async def launch(
     :param tap: the machine's tap, with ``mac``; QEMU alone holds it on entry. ``None``: no network.
     :param user: who QEMU runs as; ``None``: the caller.
     :param icount: virtual time, where the profile offers it.
+    :param memory: what the guest's memory is to be; it gets a control port then.
+    :param template: for its record: its guest does not boot, but goes on from the state of this
+        name, and what it writes into ``memory`` stays its own.
     :raises ConfigError: if the profile has no image.
     :raises HostError: if the host lacks the user or the emulator.
     :raises LaunchError: if QEMU does not start, with what it said.
@@ -171,13 +179,14 @@ async def launch(
     files = profile.image_files()
     if icount and (profile.icount is None or accelerator is not Accelerator.TCG):
         raise HostError(f"profile {profile.name}: no virtual time with {accelerator}")
-    owner = _account(user, accelerator)
+    owner = runs_as(user, KVM_DEVICE if accelerator is Accelerator.KVM else None)
     record = MachineRecord(
         name=name,
         profile=profile.name,
         accelerator=accelerator,
         slot=slot,
         fingerprint=fingerprint,
+        template=template,
     )
     async with AsyncExitStack() as stack:
         if tap:
@@ -197,14 +206,18 @@ async def launch(
                 mac=mac,
                 tap_fd=tap.fd if tap else None,
                 icount=icount,
+                control_fd=fds.listen(home / _CONTROL, owner) if memory else None,
+                memory=Memory(path=memory.path, private=bool(template)) if memory else None,
+                incoming=bool(template),
             )
+            held = [*([tap.fd] if tap else []), *([memory.fd] if memory else [])]
             launched_at = time.monotonic()
             process = await start(
                 name,
                 command(profile, prepared),
                 namespace=namespace,
                 user=owner,
-                fds=[*fds.all, *([tap.fd] if tap else [])],
+                fds=[*fds.all, *held],
                 output=qemu_log,
             )
         stack.push_async_callback(_end, process)
@@ -290,11 +303,3 @@ async def _stop(qemu: Qemu) -> None:
 
 async def _end(process: Process) -> None:
     await finish(process.stop())
-
-
-def _account(user: str | None, accelerator: Accelerator) -> Account | None:
-    if user is None:
-        return None
-    owner = account(user)
-    group = group_of(KVM_DEVICE) if accelerator is Accelerator.KVM else None
-    return replace(owner, groups=(group,)) if group is not None else owner

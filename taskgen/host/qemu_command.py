@@ -26,6 +26,18 @@ OWN_MB = 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Memory:
+    """The guest's memory as a mapped file.
+
+    :ivar path: by which QEMU opens it.
+    :ivar private: what the guest writes stays its own; else it is in the file.
+    """
+
+    path: str
+    private: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Launch:
     """What one launch adds to the machine's profile.
 
@@ -35,6 +47,10 @@ class Launch:
     :ivar qmp_fd: another one.
     :ivar tap_fd: ``None``: the machine gets no network card.
     :ivar icount: virtual time: the guest's clock counts its instructions.
+    :ivar control_fd: for a machine that has to do with a template: a listening Unix socket, the
+        guest's control port.
+    :ivar memory: where the guest's memory is; ``None``: QEMU's own.
+    :ivar incoming: the guest does not boot: its state will come (``migrate-incoming``).
     """
 
     name: str
@@ -47,6 +63,9 @@ class Launch:
     mac: str | None = None
     tap_fd: int | None = None
     icount: bool = False
+    control_fd: int | None = None
+    memory: Memory | None = None
+    incoming: bool = False
 
 
 def command(profile: Profile, launch: Launch) -> list[str]:
@@ -58,7 +77,7 @@ def command(profile: Profile, launch: Launch) -> list[str]:
         *["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
         *["-name", f"{launch.name},debug-threads=on"],
         *["-uuid", launch.uuid],
-        *["-machine", profile.machine],
+        *_machine(profile, launch),
         *_accelerator(profile, launch),
         *(["-cpu", profile.cpu] if profile.cpu else []),
         *["-smp", str(profile.cpus)],
@@ -66,17 +85,41 @@ def command(profile: Profile, launch: Launch) -> list[str]:
         *["-add-fd", f"fd={launch.log_fd},set=1"],
         *["-chardev", _console(launch)],
         *["-serial", "chardev:console"],
+        *_control(launch),
         *["-chardev", f"socket,id=qmp,fd={launch.qmp_fd},server=on,wait=off"],
         *["-mon", "chardev=qmp,mode=control"],
         *_nic(profile, launch),
         *_image(profile, launch),
         *profile.arguments,
+        *(["-incoming", "defer"] if launch.incoming else []),
     ]
 
 
 def overhead_mb(accelerator: Accelerator) -> int:
     """What a QEMU may need beside its guest's memory, MiB."""
     return OWN_MB + (TRANSLATED_MB if accelerator is Accelerator.TCG else 0)
+
+
+def _machine(profile: Profile, launch: Launch) -> list[str]:
+    if launch.memory is None:
+        return ["-machine", profile.machine]
+    share = "off" if launch.memory.private else "on"
+    return [
+        *["-machine", f"{profile.machine},memory-backend=memory"],
+        "-object",
+        f"memory-backend-file,id=memory,size={profile.memory_mb}M"
+        f",mem-path={launch.memory.path},share={share}",
+    ]
+
+
+def _control(launch: Launch) -> list[str]:
+    """The second serial line; what is written while nobody is connected is thrown away."""
+    if launch.control_fd is None:
+        return []
+    return [
+        *["-chardev", f"socket,id=control,fd={launch.control_fd},server=on,wait=off"],
+        *["-serial", "chardev:control"],
+    ]
 
 
 def _console(launch: Launch) -> str:
@@ -119,5 +162,12 @@ def _image(profile: Profile, launch: Launch) -> list[str]:
     return [
         *["-kernel", kernel],
         *(["-initrd", launch.files[profile.initrd]] if profile.initrd else []),
-        *(["-append", profile.append] if profile.append else []),
+        *(["-append", append] if (append := _append(profile, launch)) else []),
     ]
+
+
+def _append(profile: Profile, launch: Launch) -> str:
+    """The kernel's command line."""
+    if launch.control_fd is None or profile.template is None:
+        return profile.append
+    return f"{profile.append} {profile.template.append}".strip()

@@ -93,13 +93,20 @@ class Qmp:
 
         :raises MachineError: as :meth:`execute`; the file may have a part of it then.
         """
+        await self.give_file(file, "dump")
+        arguments = {"paging": False, "protocol": "fd:dump"}
+        await self.execute("dump-guest-memory", arguments, timeout_s=timeout_s)
+
+    async def give_file(self, file: int, name: str) -> None:
+        """Give QEMU an open file, for a command that names it (``fd:NAME``).
+
+        :raises MachineError: as :meth:`execute`.
+        """
         try:
             self._client.send_fd_scm(file)
         except (QMPError, OSError, EOFError) as error:
             raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
-        await self.execute("getfd", {"fdname": "dump"})
-        arguments = {"paging": False, "protocol": "fd:dump"}
-        await self.execute("dump-guest-memory", arguments, timeout_s=timeout_s)
+        await self.execute("getfd", {"fdname": name})
 
     async def close(self) -> None:
         """Close the connection; QEMU runs on."""

@@ -107,6 +107,7 @@ class MachineRecord:
     :ivar uuid: on the command line of the machine's QEMU.
     :ivar slot: the machine's number; 0: it is none of a fleet's slots.
     :ivar fingerprint: of all that a machine is launched with; one that differs is not adopted.
+    :ivar template: the saved state that its guest went on from; empty: it has booted.
     :ivar created: just before the launch, seconds since the epoch.
     """
 
@@ -117,6 +118,7 @@ class MachineRecord:
     accelerator: str
     slot: int = 0
     fingerprint: str = ""
+    template: str = ""
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: float = field(default_factory=time.time)
     version: int = _VERSION

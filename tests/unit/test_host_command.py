@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgen.host.qemu_command import Accelerator, Launch, command
+from taskgen.host.qemu_command import Accelerator, Launch, Memory, command
 from taskgen.profiles import load_profile
 
 IMAGE = Path("/images/image.elf")
@@ -110,3 +110,31 @@ def test_profiles_own_arguments_and_cpu():
     argv = command(profile, launch(files=linux_files(profile)))
     assert argv[-2:] == ["-device", "virtio-rng-pci"]
     assert option(argv, "-cpu") == "max"
+
+
+def for_template(*, private):
+    profile = linux()
+    memory = Memory(path="/proc/self/fd/5", private=private)
+    made = launch(files=linux_files(profile), control_fd=4, memory=memory, incoming=private)
+    return command(profile, made)
+
+
+def test_a_template_is_made_by_a_guest_that_knows_its_control_port():
+    argv = for_template(private=False)
+    assert option(argv, "-machine") == "q35,memory-backend=memory"
+    assert option(argv, "-object") == (
+        "memory-backend-file,id=memory,size=96M,mem-path=/proc/self/fd/5,share=on"
+    )
+    assert option(argv, "-append") == f"{linux().append} taskgen.control=ttyS1"
+    assert [argv[i + 1] for i, word in enumerate(argv) if word == "-serial"] == [
+        "chardev:console",
+        "chardev:control",
+    ]
+    assert "socket,id=control,fd=4,server=on,wait=off" in argv
+    assert "-incoming" not in argv
+
+
+def test_who_starts_from_a_template_differs_in_whose_memory_it_is_alone():
+    made, started = for_template(private=False), for_template(private=True)
+    assert started[-2:] == ["-incoming", "defer"]
+    assert [word.replace("share=off", "share=on") for word in started[:-2]] == made

@@ -166,6 +166,24 @@ def test_forgotten_lease_does_not_count_until_it_is_renewed(tmp_path):
     watching(path, test)
 
 
+def test_an_address_that_was_told_counts_as_a_lease_until_it_is_forgotten(tmp_path):
+    path = tmp_path / "leases"
+    path.write_text(line(expires=soon()))
+    mine = Lease(MAC2, IPv4Address("10.200.45.2"), None)
+
+    async def test(leases):
+        heard = []
+        leases.on_change(heard.append)
+        leases.told(mine)
+        assert await leases.wait(MAC2, 5) == leases.current(MAC2) == leases.all()[MAC2] == mine
+        assert heard == [mine]
+        leases.forget(MAC2)
+        assert leases.current(MAC2) is None
+        assert set(leases.all()) == {MAC}
+
+    watching(path, test)
+
+
 async def told(queue, expected):
     async with asyncio.timeout(10):
         for each in expected:

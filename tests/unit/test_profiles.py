@@ -106,6 +106,23 @@ def test_wrong_key_is_named(user_profiles, line, message):
         ('model = "e1000"', 'model = "e1000,x=y"', "not the name of a device"),
         ('model = "e1000"', 'model = "e1000"\nonboard = true\noptions = "a=b"', "takes none"),
         ("memory_mb = 64\n", "", "key 'memory_mb' is missing"),
+        ("[nic]", '[template]\nport = "usb"\n[nic]', "template.port = 'usb'"),
+        ("[nic]", "[template]\n[nic]", "key 'template.port' is missing"),
+        (
+            "[nic]",
+            'boot = "disk"\n[template]\nport = "serial"\nappend = "a=b"\n[nic]',
+            'template.append needs boot "kernel"',
+        ),
+        (
+            'machine = "q35"',
+            'machine = "q35,memory-backend=m"\ntemplate = { port = "serial" }',
+            "machine must leave memory-backend",
+        ),
+        (
+            'machine = "q35"',
+            'machine = "q35"\narguments = ["-serial", "null"]\ntemplate = { port = "serial" }',
+            "arguments must leave the second -serial",
+        ),
     ],
 )
 def test_wrong_value_is_refused(user_profiles, old, new, message):
@@ -136,6 +153,14 @@ def test_own_image(tmp_path, file, boot, append):
     assert profile.image_files() == (image,)
     assert profile.boot == boot
     assert bool(profile.append) == append
+
+
+def test_only_the_reference_guests_take_part_in_a_template(tmp_path):
+    assert [name for name in profile_names() if load_profile(name).template] == [
+        "linux-x86_64",
+        "linux-x86_64-rt",
+    ]
+    assert load_profile("linux-x86_64").with_image(tmp_path / "own.elf").template is None
 
 
 def test_own_image_is_made_absolute(monkeypatch, tmp_path):
