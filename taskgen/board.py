@@ -60,7 +60,7 @@ class Board:
         self._manager = SessionManager(
             session,
             Boot(unknown=True),
-            Rules(reset=kind.reset, trust=kind.settings.first_contact == "trust"),
+            Rules(reset=_reset_of(kind), trust=kind.settings.first_contact == "trust"),
             binaries=kind.binaries,
             optimize=kind.settings.optimize,
             restart=self._restart,
@@ -135,3 +135,8 @@ class Board:
             raise SessionTimeoutError(
                 f"{self.name}: not back within {settings.reboot_s:g} s of its restart: {reason}"
             ) from error
+
+
+def _reset_of(kind: BoardKind) -> Reset:
+    """What can be done to a board: nobody can save its state, but it can start anew."""
+    return Reset.REBOOT if kind.reset is Reset.SNAPSHOT else kind.reset

@@ -13,6 +13,9 @@ from taskgen.protocol import DEFAULT_PORT
 from taskgen.session import Limits, Session
 from taskgen.slots import Slot
 
+#: Limit for the answer of a guest that goes on from a saved state, at most the one for its boot.
+RESTORED_S = 20.0
+
 
 async def wait_ready(
     slot: Slot, profile: Profile, network: FleetNetwork, qemu: Qemu, *, adopted: bool = False
@@ -23,26 +26,56 @@ async def wait_ready(
         was doing is cleared.
     :raises BootError: if it is not within the profile's limit, with what it got to.
     """
+    known = network.leases.current(slot.mac) if adopted else None
+    return await _reach(
+        *(slot, profile, network, qemu),
+        address=str(known.address) if known else None,
+        limit_s=profile.boot_timeout_s,
+        clear=adopted,
+    )
+
+
+async def wait_restored(
+    slot: Slot, profile: Profile, network: FleetNetwork, qemu: Qemu, *, address: str
+) -> Session:
+    """Wait until a guest answers that goes on from a saved state; a session with it.
+
+    :param address: the guest's; it asks nobody for one.
+    :raises BootError: if it does not within the limit.
+    """
+    limit_s = min(RESTORED_S, profile.boot_timeout_s)
+    return await _reach(slot, profile, network, qemu, address=address, limit_s=limit_s)
+
+
+async def _reach(
+    slot: Slot,
+    profile: Profile,
+    network: FleetNetwork,
+    qemu: Qemu,
+    *,
+    address: str | None,
+    limit_s: float,
+    clear: bool = False,
+) -> Session:
     reached = "it has no DHCP lease"
 
-    async def connect(address: str) -> socket.socket:
-        return await network.connect(address, DEFAULT_PORT, timeout_s=profile.boot_timeout_s)
+    async def connect(lease: str) -> socket.socket:
+        return await network.connect(lease, DEFAULT_PORT, timeout_s=limit_s)
 
     try:
-        async with asyncio.timeout(profile.boot_timeout_s):
-            known = network.leases.current(slot.mac) if adopted else None
+        async with asyncio.timeout(limit_s):
             # Silence is looked into only until there is a lease: a guest need not print.
-            lease = str(known.address) if known else await _lease(slot, profile, network, qemu)
+            lease = address or await _lease(slot, profile, network, qemu)
             reached = f"it has a lease, {lease}, but does not answer there"
             await network.correct_neighbour(slot, lease)
-            limits = Limits(connect_s=profile.boot_timeout_s)
+            limits = Limits(connect_s=limit_s)
             session = await Session.open(slot.name, lambda: connect(lease), limits=limits)
-            if adopted:
+            if clear:
                 await _clear(session)
             return session
     except TimeoutError as error:
         raise BootError(
-            f"{slot.name}: not ready after {profile.boot_timeout_s:g} s: {reached}",
+            f"{slot.name}: not ready after {limit_s:g} s: {reached}",
             hint="its console's last lines say more",
             console=qemu.console.tail(),
         ) from error

@@ -32,6 +32,7 @@
           ├── BootError                QEMU runs, but the guest did not become ready
           ├── MachineDiedError         QEMU ended by itself
           ├── AdoptionError            what an earlier engine left cannot be taken over
+          ├── SnapshotError            its state could not be saved, or not be restored
           └── UnknownMachineError      there is no machine of that name
 
 A message says what happened and to which machine, run or file; ``hint`` says what to do about it.
@@ -218,6 +219,10 @@ class MachineDiedError(MachineError):
 
 class AdoptionError(MachineError):
     """A machine that an earlier engine left running cannot be taken over."""
+
+
+class SnapshotError(MachineError):
+    """A machine's state could not be saved, or not be restored."""
 
 
 class UnknownMachineError(MachineError):

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from taskgen.host.origins import origins
 from taskgen.host.process import find_program
 from taskgen.host.qemu_command import overhead_mb
 from taskgen.host.records import Kind, MachineRecord, embedded_name, state_root
+from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.host.waiting import finish, in_thread
 from taskgen.interfaces import RunQueue
 from taskgen.load import Load
@@ -48,7 +49,7 @@ from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
 from taskgen.room import Room
-from taskgen.settings import Settings
+from taskgen.settings import Reset, Settings
 from taskgen.slots import Network, load_network
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,10 @@ def network_of(settings: Settings) -> Network:
 
     :raises ConfigError: if its description cannot be used.
     """
-    return load_network(settings.network.file or assets.root() / "network" / "network.toml")
+    found = load_network(settings.network.file or assets.root() / "network" / "network.toml")
+    if settings.run.reset is Reset.SNAPSHOT:  # a guest that goes back in time does not renew one
+        return replace(found, lease_time_s="infinite")
+    return found
 
 
 class LocalFleet:
@@ -276,6 +280,7 @@ async def local_fleet(
     for line in (await in_thread(None, sweep)).removed:
         log.warning("a crashed engine had left this, and it is removed now: %s", line)
     verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)
+    snapshots = SnapshotStore(state_root() / "snapshots", int(settings.snapshots.megabytes * 1e6))
     kind = MachineKind(
         profile=profile,
         accelerator=verdict.accelerator,
@@ -283,6 +288,7 @@ async def local_fleet(
         user=settings.qemu.user,
         icount=plan.icount,
         reset=settings.run.reset,
+        snapshots=snapshots,
         dumps=Dumps(state_root() / "dumps", settings.diagnosis.memory_dumps),
         provenance=await origins(profile),
     )
@@ -294,7 +300,8 @@ async def local_fleet(
         return keep() or untouched
 
     directory.consoles.limits = _console_limits(settings.console, plan.kind)
-    directory.consoles.problems = problems = problems or Problems()
+    problems = problems or Problems()
+    directory.consoles.problems = snapshots.problems = problems
     try:
         left = directory.machine_records()
         async with (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -29,8 +29,10 @@ from taskgen.machine_guest import Guest
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_launch import Launcher
+from taskgen.machine_snapshot import MachineSnapshot
 from taskgen.session import Session
 from taskgen.session_manager import Boot, Rules, SessionManager
+from taskgen.settings import Reset
 from taskgen.slots import Slot
 
 log = logging.getLogger(__name__)
@@ -67,9 +69,13 @@ class Machine:
         self._directory = directory
         self._launcher = Launcher(slot, kind, network, directory)
         self._troubles = {} if troubles is None else troubles
+        self._stack = AsyncExitStack()
+        self._saved: MachineSnapshot | None = None
+        if kind.reset is Reset.SNAPSHOT and kind.snapshots:
+            self._saved = MachineSnapshot(slot, kind, network.network, kind.snapshots)
+            self._stack.callback(self._saved.close)
         self._cpus = MachineCpus(slot.name, slot.number, load or Load(kind.demand))
         self._life = Lifecycle(slot.name)
-        self._stack = AsyncExitStack()
         self._qemu: Qemu | None = None
         self._manager: SessionManager | None = None
         self._guest: Guest | None = None
@@ -144,11 +150,11 @@ class Machine:
         """
         self._life.to(MachineState.LAUNCHING)
         self._stack.enter_context(self._cpus.present())
-        self._qemu = await self._launcher.launch(self._stack, self._troubles)
+        self._qemu = await self._launcher.launch(self._stack, self._troubles, self._saved)
         self._life.to(MachineState.BOOTING)
         guest = self._watch()
         try:
-            session = await guest.unless_lost(self._begin(guest))
+            session = await guest.unless_lost(self._begin(guest.start))
         except MachineError as error:
             raise await guest.of_boot(error) from error
         self.ready_s = time.monotonic() - self.qemu.launched_at
@@ -169,7 +175,7 @@ class Machine:
         self._qemu = await self._launcher.adopt(self._stack, record)
         await self._launcher.check(self._qemu)
         guest = self._watch()
-        session = await guest.unless_lost(self._begin(guest, adopted=True))
+        session = await guest.unless_lost(self._begin(guest.adopt))
         self._ready(guest, session, self._notes.read())
         log.info("%s: adopted, pid %d", self.name, self.qemu.pid)
 
@@ -252,14 +258,15 @@ class Machine:
             self.qemu,
             troubles=self._troubles,
             on_lost=self._fail,
+            saved=self._saved,
         )
         self._stack.push_async_callback(self._guest.close)
         return self._guest
 
-    async def _begin(self, guest: Guest, *, adopted: bool = False) -> Session:
+    async def _begin(self, get_ready: Callable[[], Awaitable[Session]]) -> Session:
         self._stack.callback(self._cpus.close)
         await self._cpus.find(self.qemu)
-        return await guest.ready(adopted=adopted)
+        return await get_ready()
 
     def _ready(self, guest: Guest, session: Session, boot: Boot) -> None:
         notes = self._notes
@@ -274,6 +281,7 @@ class Machine:
             lost_class=FailureClass.MACHINE,
             note=notes.write,
             measure=self._cpus.measure,
+            origin=lambda: guest.origin,
         )
         self._stack.push_async_callback(self._manager.close)
         self._life.to(MachineState.READY)

@@ -9,19 +9,23 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
-from taskgen.booting import wait_ready
+from taskgen.booting import wait_ready, wait_restored
 from taskgen.diagnosis import ConsoleFault
 from taskgen.errors import BootError, MachineError
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.guest_reset import GuestReset
+from taskgen.host.leases import Lease
 from taskgen.host.qemu import Qemu
 from taskgen.interfaces import FailureClass, Outcome
 from taskgen.machine_doctor import MachineDoctor
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_loss import Loss
+from taskgen.machine_snapshot import MachineSnapshot
 from taskgen.session import Session
+from taskgen.settings import Reset
 from taskgen.slots import Slot
 
 T = TypeVar("T")
@@ -32,6 +36,7 @@ class Guest:
 
     :param troubles: where the last diagnosis of each slot is kept.
     :param on_lost: called with what has happened to it; must not block.
+    :param saved: the state that it goes back to; ``None``: it boots.
     :ivar session: the one with it, which may have ended; ``None`` until it was ready once.
     """
 
@@ -44,6 +49,7 @@ class Guest:
         *,
         troubles: dict[int, Mapping[str, Any]],
         on_lost: Callable[[str], object],
+        saved: MachineSnapshot | None = None,
     ) -> None:
         self.session: Session | None = None
         self._slot = slot
@@ -51,6 +57,7 @@ class Guest:
         self._network = network
         self._qemu = qemu
         self._on_lost = on_lost
+        self._saved = saved
         self._restarting_since: float | None = None  # until it is ready
         self._stack = AsyncExitStack()
         self._resets = GuestReset(qemu, on_unasked=self._on_reset, on_panic=self._on_fatal)
@@ -86,37 +93,56 @@ class Guest:
         """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
         self._loss.tap_gone()
 
-    async def ready(self, *, adopted: bool = False) -> Session:
-        """Wait until it answers, and forbid it to start anew by itself.
+    async def start(self) -> Session:
+        """Have it go on from its saved state, else boot, after its QEMU's launch.
 
-        :param adopted: it may have been ready for long; whatever it was doing is cleared.
+        :returns: a session with it.
         :raises MachineError: if it does not get ready, or QEMU does not answer.
         """
-        session = await wait_ready(
-            self._slot, self._profile, self._network, self._qemu, adopted=adopted
-        )
-        try:
-            await self._resets.forbid()
-        except BaseException:
-            await session.close()
-            raise
-        self.session = session
-        session.on_end(partial(self._on_session_end, session))
-        return session
+        if self._saved is None:
+            return await self._ready()
+        paused = self._saved.snapshot is not None
+        await self._saved.attach(self._qemu.qmp)
+        if (session := await self._restored(self._saved)) is not None:
+            self._qemu.log.restored()
+            return session
+        if paused:
+            await self._resets.perform()  # nothing of the state may be left
+        return await self._booted()
+
+    async def adopt(self) -> Session:
+        """Go on with one that an engine before us had; whatever it was doing is cleared.
+
+        :returns: a session with it.
+        :raises MachineError: if it does not answer, or QEMU does not.
+        """
+        if self._saved is not None:
+            await self._saved.adopt(self._qemu.qmp)
+            self._know_address(self._saved)
+        return await self._ready(adopted=True)
 
     async def restart(self, session: Session) -> Session:
-        """Reset it, and wait until it is ready again.
+        """Have it go back to its saved state, else reset it, and wait until it is ready again.
 
         :param session: the one with it; closed, whatever happens.
-        :raises MachineError: if QEMU does not reset it, or it does not get ready.
+        :raises MachineError: if QEMU does not do it, or it does not get ready.
         """
         await session.close()
-        self._network.leases.forget(self._slot.mac)
         self._restarting_since = time.monotonic()
-        await self._resets.perform()
-        session = await self.ready()
+        restored = await self._restored(self._saved) if self._saved else None
+        if restored is None:
+            self._network.leases.forget(self._slot.mac)
+            await self._resets.perform()
+            restored = await self._booted()
         self._restarting_since = None
-        return session
+        return restored
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What it has started from, for a run's provenance."""
+        if self._saved is None:
+            return {}
+        return self._saved.origin or {"reset": str(Reset.REBOOT)}
 
     def begin_run(self) -> None:
         """What it has said so far has nothing to do with the run that begins."""
@@ -154,6 +180,78 @@ class Guest:
     async def close(self) -> None:
         """Watch it no more."""
         await self._stack.aclose()
+
+    async def _ready(self, *, adopted: bool = False) -> Session:
+        return await self._confined(
+            await wait_ready(self._slot, self._profile, self._network, self._qemu, adopted=adopted)
+        )
+
+    async def _confined(self, session: Session) -> Session:
+        """Forbid it to start anew by itself."""
+        try:
+            await self._resets.forbid()
+        except BaseException:
+            await session.close()
+            raise
+        self.session = session
+        session.on_end(partial(self._on_session_end, session))
+        return session
+
+    async def _booted(self) -> Session:
+        """Wait until it has booted, and save its state if that can be."""
+        session = await self._ready()
+        saved = self._saved
+        if saved is None or not await saved.possible():
+            return session
+        try:
+            await session.finish()  # a guest serves one client: what is saved must have none
+            await saved.save(self._address)
+            session = await self._go_back(saved)  # only so it is known that this can be done
+            try:
+                await saved.keep()
+            except BaseException:
+                await session.close()
+                raise
+        except MachineError as error:
+            await self._qemu.qmp.status()  # if QEMU has died, that is all that is wrong
+            await saved.do_without(error)
+            await self._resets.perform()
+            return await self._ready()
+        return session
+
+    async def _restored(self, saved: MachineSnapshot) -> Session | None:
+        """Have it go back to its saved state; ``None``: it has none that serves."""
+        if saved.snapshot is None:
+            return None
+        try:
+            return await self._go_back(saved)
+        except MachineError as error:
+            await self._qemu.qmp.status()  # if QEMU has died, that is all that is wrong
+            await saved.drop(error)
+            return None
+
+    async def _go_back(self, saved: MachineSnapshot) -> Session:
+        self._resets.forget()
+        await saved.load()
+        self._know_address(saved)
+        return await self._confined(
+            await wait_restored(
+                *(self._slot, self._profile, self._network, self._qemu), address=saved.address
+            )
+        )
+
+    @property
+    def _address(self) -> str:
+        """The one of its lease, which it has got by now."""
+        lease = self._network.leases.current(self._slot.mac)
+        return str(lease.address if lease else self._slot.address)
+
+    def _know_address(self, saved: MachineSnapshot) -> None:
+        """It has the address that it had when it was saved, without asking for it, and for good."""
+        mac, leases = self._slot.mac, self._network.leases
+        known = leases.current(mac)
+        if saved.address and (known is None or str(known.address) != saved.address):
+            leases.learn({mac: Lease(mac, IPv4Address(saved.address), None)})
 
     def _on_reset(self, what: str) -> None:
         """After a reset the connection says neither FIN nor RST until we send something."""

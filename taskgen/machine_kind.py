@@ -11,6 +11,7 @@ from typing import Any
 from taskgen.binaries import Binaries
 from taskgen.host.qemu import DEFAULT_USER
 from taskgen.host.qemu_command import Accelerator, Launch, command, overhead_mb
+from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.load import Demand
 from taskgen.machine_doctor import Dumps
 from taskgen.profiles import Profile
@@ -27,6 +28,7 @@ class MachineKind:
     :ivar user: the system user that QEMU runs as; ``None``: the caller.
     :ivar icount: virtual time, where the profile offers it.
     :ivar reset: what is done to a machine between two runs.
+    :ivar snapshots: where states of machines are saved; ``None``: none are.
     :ivar dumps: where dumps of guests' memory go; ``None``: none are made.
     :ivar provenance: goes into each outcome, beside what the machine itself adds.
     """
@@ -37,6 +39,7 @@ class MachineKind:
     user: str | None = DEFAULT_USER
     icount: bool = False
     reset: Reset = Reset.CLEAR
+    snapshots: SnapshotStore | None = None
     dumps: Dumps | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 

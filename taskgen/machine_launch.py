@@ -13,6 +13,7 @@ from taskgen.host.qemu import Qemu, adopt, launch
 from taskgen.host.records import MachineRecord
 from taskgen.machine_doctor import of_launch
 from taskgen.machine_kind import MachineKind
+from taskgen.machine_snapshot import MachineSnapshot
 from taskgen.slots import Slot
 
 
@@ -33,18 +34,24 @@ class Launcher:
         self._directory = directory
 
     async def launch(
-        self, stack: AsyncExitStack, troubles: MutableMapping[int, Mapping[str, Any]]
+        self,
+        stack: AsyncExitStack,
+        troubles: MutableMapping[int, Mapping[str, Any]],
+        saved: MachineSnapshot | None = None,
     ) -> Qemu:
-        """A new QEMU, whose guest has only begun to boot.
+        """A new QEMU, whose guest has only begun to boot, or stands still for its saved state.
 
         :param stack: it is ended with this, and its tap released.
         :param troubles: told what is wrong with one that does not start, by slot.
+        :param saved: told to look whether there is a state that it can go on from.
         :raises LaunchError: if QEMU does not start.
         :raises HostError: if the host lacks something.
         """
         kind, slot = self._kind, self._slot
         tap = await self._network.open_tap(slot)
         stack.enter_context(tap)
+        if saved:
+            await saved.find()
         launching = launch(
             kind.profile,
             slot.name,
@@ -56,6 +63,7 @@ class Launcher:
             mac=slot.mac,
             user=kind.user,
             icount=kind.icount,
+            paused=saved is not None and saved.snapshot is not None,
             slot=slot.number,
             fingerprint=kind.fingerprint(slot),
         )

@@ -240,6 +240,20 @@ class Session:
         finally:
             wire.abort()
 
+    async def finish(self) -> None:
+        """Close, but let the target be done with it first: its server is free for others then.
+
+        Never raises; a target that does not close its end within the limit for that is left alone.
+        """
+        try:
+            self._wire.end_writing()
+            async with asyncio.timeout(self._limits.close_s):
+                await asyncio.shield(self._wire.closed)
+        except TimeoutError:
+            pass
+        finally:
+            await self.close()
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -85,7 +85,7 @@ class Rules:
             return f"whether it has all of {', '.join(e.name for e in doubtful)} is not known"
         if boot.unknown and boot.missing(wanted) and not self.trust:
             return "which binaries it has had is not known"
-        if self.reset is Reset.REBOOT and (boot.runs != 0 or boot.unknown):
+        if self.reset is not Reset.CLEAR and (boot.runs != 0 or boot.unknown):
             return "a fresh start for each run"
         return ""
 
@@ -103,6 +103,7 @@ class SessionManager:
     :param note: told what the guest has had before that changes; must be quick.
     :param provenance: of the target; goes into each outcome.
     :param measure: see :class:`~taskgen.exchange.Exchange`.
+    :param origin: tells, for the provenance, what the guest has started from.
     :ivar refused: the last run was not tried, for want of what we have to have: the target is as
         it was.
     """
@@ -120,6 +121,7 @@ class SessionManager:
         note: Callable[[Boot], object] = lambda boot: None,
         provenance: Mapping[str, Any] | None = None,
         measure: Measure | None = None,
+        origin: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.session = session
         self.boot = boot
@@ -131,6 +133,7 @@ class SessionManager:
         self._note = note
         self._provenance = provenance or {}
         self._measure = measure
+        self._origin = origin
         self.refused = False
         self._last: tuple[str, Exchange] | None = None  # id of the run
 
@@ -197,6 +200,7 @@ class SessionManager:
             "binaries_trusted": boot.unknown,
             "runs_since_boot": None if boot.unknown else boot.runs,
             "reset": str(self.rules.reset),
+            **self._origin(),
             "admission_control": run.settings.admission_control is not None and self._optimize,
         }
         run = self._without_what_it_cannot_read(run)

@@ -164,7 +164,26 @@ class Reset(StrEnum):
     """What is done to a target between two runs. :mod:`taskgen.session_manager` does it."""
 
     CLEAR = "clear"  # the protocol's CLEAR: tasks are stopped and dropped
+    SNAPSHOT = "snapshot"  # a machine goes back to the state that it had when it was ready
     REBOOT = "reboot"  # the guest starts anew for each run
+
+
+@dataclass(frozen=True)
+class SnapshotSettings:
+    """``[snapshots]``: the saved states of machines, where ``run.reset`` is ``snapshot``.
+
+    :ivar megabytes: how much of the disk they may take together (10**6 bytes); 0: no bound. The
+        one that was used longest ago goes first, and none that a machine uses. A machine for
+        which there is no room boots before each run.
+    """
+
+    __pydantic_config__ = STRICT
+
+    megabytes: float = live(4000.0)
+
+    def __post_init__(self) -> None:
+        if self.megabytes < 0:
+            raise ValueError("megabytes must not be negative")
 
 
 class Order(StrEnum):
@@ -182,7 +201,9 @@ class RunSettings:
     :ivar tries: attempts for a variant whose failures are its own.
     :ivar margin: factor on the time that a run can take by its own periods.
     :ivar slack_s: seconds added to that.
-    :ivar reset: what is done to a target between two runs: ``clear`` its tasks, or ``reboot`` it.
+    :ivar reset: what is done to a target between two runs: ``clear`` its tasks; have the machine go
+        back to a ``snapshot`` of the state that it had when it was ready, so that every run starts
+        from the same one; or ``reboot`` it, which is also what ``snapshot`` does to hosts.
     :ivar order: between jobs of the same priority: ``fair``, they share the targets, or ``fifo``,
         the oldest one gets all that it can use, and the next one what is left.
     """
@@ -281,6 +302,7 @@ class Settings:
     qemu: QemuSettings = field(default_factory=QemuSettings)
     diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)
     results: ResultSettings = field(default_factory=ResultSettings)
     hosts: HostSettings = field(default_factory=HostSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)

@@ -163,6 +163,12 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def end_writing(self) -> None:
+        """Write what is left, then tell the other side that there will be no more."""
+        self._set_reading(paused=False)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
     def look_often(self) -> None:
         """Ask the other side each second whether it still knows the connection."""
         self._set_reading(paused=False)

@@ -26,6 +26,7 @@ class Why(StrEnum):
 
     LAUNCH = "launch"
     RESET = "reset"
+    SNAPSHOT = "snapshot"  # a launch that went on from a saved state: it has no words of a boot
     UNKNOWN = "unknown"  # the index was lost
 
 

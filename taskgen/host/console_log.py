@@ -141,6 +141,14 @@ class ConsoleLog:
             log.warning("%s: %s", self.path, error.strerror)
         self._tidy_soon()
 
+    def restored(self) -> None:
+        """The QEMU that was launched has gone on from a saved state: its guest does not boot."""
+        self._set((*self._boots[:-1], replace(self._boots[-1], why=Why.SNAPSHOT)))
+        try:
+            self._save()
+        except OSError as error:  # it is in memory, and on the disk with the next change
+            log.warning("%s: %s", self.path, error.strerror)
+
     @asynccontextmanager
     async def recording(self, console: Console) -> AsyncIterator[None]:
         """While in the block times are noted, and what is too much is dropped.

@@ -54,13 +54,14 @@ class GuestReset:
         :raises MachineError: if QEMU does not do it.
         """
         await self._set_action(reboot="reset", shutdown="poweroff")
-        self.told.clear()
-        self.panicked = False
+        self.forget()
         self._done = asyncio.Event()
         try:
             await self._qemu.qmp.execute("system_reset")
             async with asyncio.timeout(RESET_S):
                 await self._done.wait()
+            if await self._qemu.qmp.status() != "running":  # its saved state could not be restored
+                await self._qemu.qmp.execute("cont")
         except TimeoutError as error:
             raise MachineError(
                 f"{self._qemu.name}: QEMU has not reset it within {RESET_S:g} s",
@@ -68,6 +69,11 @@ class GuestReset:
             ) from error
         finally:
             self._done = None
+
+    def forget(self) -> None:
+        """What it has told so far belongs to the past: the guest starts anew."""
+        self.told.clear()
+        self.panicked = False
 
     async def _set_action(self, **actions: str) -> None:
         await self._qemu.qmp.execute("set-action", actions)

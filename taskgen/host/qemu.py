@@ -155,6 +155,7 @@ async def launch(
     mac: str | None = None,
     user: str | None = DEFAULT_USER,
     icount: bool = False,
+    paused: bool = False,
     slot: int = 0,
     fingerprint: str = "",
     memory: MemoryFile | None = None,
@@ -169,6 +170,7 @@ async def launch(
     :param tap: the machine's tap, with ``mac``; QEMU alone holds it on entry. ``None``: no network.
     :param user: who QEMU runs as; ``None``: the caller.
     :param icount: virtual time, where the profile offers it.
+    :param paused: the guest does not begin to boot: it is to go on from a saved state.
     :param memory: what the guest's memory is to be; it gets a control port then.
     :param template: for its record: its guest does not boot, but goes on from the state of this
         name, and what it writes into ``memory`` stays its own.
@@ -206,6 +208,7 @@ async def launch(
                 mac=mac,
                 tap_fd=tap.fd if tap else None,
                 icount=icount,
+                paused=paused,
                 control_fd=fds.listen(home / _CONTROL, owner) if memory else None,
                 memory=Memory(path=memory.path, private=bool(template)) if memory else None,
                 incoming=bool(template),

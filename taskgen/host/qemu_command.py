@@ -47,6 +47,7 @@ class Launch:
     :ivar qmp_fd: another one.
     :ivar tap_fd: ``None``: the machine gets no network card.
     :ivar icount: virtual time: the guest's clock counts its instructions.
+    :ivar paused: the guest executes nothing until it is told to go on.
     :ivar control_fd: for a machine that has to do with a template: a listening Unix socket, the
         guest's control port.
     :ivar memory: where the guest's memory is; ``None``: QEMU's own.
@@ -63,6 +64,7 @@ class Launch:
     mac: str | None = None
     tap_fd: int | None = None
     icount: bool = False
+    paused: bool = False
     control_fd: int | None = None
     memory: Memory | None = None
     incoming: bool = False
@@ -90,6 +92,7 @@ def command(profile: Profile, launch: Launch) -> list[str]:
         *["-mon", "chardev=qmp,mode=control"],
         *_nic(profile, launch),
         *_image(profile, launch),
+        *(["-S"] if launch.paused else []),
         *profile.arguments,
         *(["-incoming", "defer"] if launch.incoming else []),
     ]

@@ -49,9 +49,13 @@ class Qmp:
             raise MachineError(f"{name}: no connection to QEMU: {error}") from error
         return cls(name, client, [])
 
-    def on_event(self, callback: EventCallback) -> None:
-        """Call ``callback`` with each event (``SHUTDOWN``, ``RESET`` …); it must not block."""
+    def on_event(self, callback: EventCallback) -> Callable[[], object]:
+        """Call ``callback`` with each event (``SHUTDOWN``, ``RESET`` …); it must not block.
+
+        :returns: call that to have it called no more.
+        """
         self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
 
     async def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float = 5.0
@@ -102,11 +106,19 @@ class Qmp:
 
         :raises MachineError: as :meth:`execute`.
         """
-        try:
-            self._client.send_fd_scm(file)
-        except (QMPError, OSError, EOFError) as error:
-            raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
+        self._send(file)
         await self.execute("getfd", {"fdname": name})
+
+    async def add_file(self, file: int, label: str) -> str:
+        """Give QEMU an open file to keep; the path by which it opens it.
+
+        :param label: by which it can be found again, by ``query-fdsets``.
+        :raises MachineError: as :meth:`execute`.
+        """
+        self._send(file)
+        answer = await self.execute("add-fd", {"opaque": label})
+        assert isinstance(answer, dict), "add-fd returns an object"
+        return f"/dev/fdset/{answer['fdset-id']}"
 
     async def close(self) -> None:
         """Close the connection; QEMU runs on."""
@@ -116,6 +128,12 @@ class Qmp:
             await finish(asyncio.wait_for(self._client.disconnect(), _CLOSE_S))
         except (QMPError, OSError, EOFError) as error:  # TimeoutError is an OSError
             log.debug("%s: QMP connection ended: %s", self.name, error)
+
+    def _send(self, file: int) -> None:
+        try:
+            self._client.send_fd_scm(file)
+        except (QMPError, OSError, EOFError) as error:
+            raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
 
     async def _read_events(self) -> None:
         while True:

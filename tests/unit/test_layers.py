@@ -123,6 +123,7 @@ LAYERS = {
     "taskgen.machine_kind": 4,
     "taskgen.machine_launch": 4,
     "taskgen.machine_loss": 4,
+    "taskgen.machine_snapshot": 4,
     "taskgen.pool": 4,
     "taskgen.pool_keeper": 4,
     "taskgen.retelling": 4,
@@ -130,6 +131,7 @@ LAYERS = {
     "taskgen.service": 4,
     "taskgen.service_health": 4,
     "taskgen.service_plan": 4,
+    "taskgen.snapshot_key": 4,
     "taskgen.status": 4,
     "taskgen.wished_fleet": 4,
     # the faces

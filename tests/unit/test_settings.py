@@ -61,7 +61,7 @@ def test_the_file_that_is_named_goes_before_the_environment(tmp_path):
         ('[qemu]\ncpus = ["3-1"]\n', "'3-1' in '3-1': the last CPU is before the first"),
         ("[qemu]\ncpus = [-1]\n", "'-1' is no list of CPUs such as '0-2,5'"),
         ('[qemu]\ncpus = "0-1"\n', r"qemu\.cpus.* = '0-1'"),
-        ('[run]\nreset = "power"\n', r"run\.reset = 'power': .*'clear' or 'reboot'"),
+        ('[run]\nreset = "power"\n', r"run\.reset = 'power': .*'clear', 'snapshot' or 'reboot'"),
         ('[run]\norder = "lifo"\n', r"run\.order = 'lifo': .*'fair' or 'fifo'"),
         ("[hosts]\nport = 0\n", "port must be from 1 to 65535"),
         ("[hosts]\nconcurrency = 0\n", "concurrency must be above 0"),

@@ -1,0 +1,241 @@
+"""The saved state of one machine: found, made, gone back to, given up.
+
+Where it cannot be had, for whatever reason, the machine does without: it boots.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from taskgen.errors import AdoptionError, MachineError, SnapshotError, TaskgenError
+from taskgen.host.qmp import Qmp
+from taskgen.host.snapshot_drive import SnapshotDrive
+from taskgen.host.snapshot_file import Key, Place, Snapshot
+from taskgen.host.snapshot_store import PROBLEM, SnapshotStore
+from taskgen.host.waiting import in_thread
+from taskgen.machine_kind import MachineKind
+from taskgen.slots import Network, Slot
+from taskgen.snapshot_key import snapshot_key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """A state of which it is not known yet whether a guest answers from it."""
+
+    tag: str
+    address: str
+    saved_at: float
+
+
+class MachineSnapshot:
+    """For one QEMU: :meth:`find` before its launch, :meth:`attach` after it, :meth:`close` at last.
+
+    :param kind: what the machine is.
+    :ivar useless: why no state of this QEMU's machine is saved; empty: one can be.
+    """
+
+    def __init__(
+        self, slot: Slot, kind: MachineKind, network: Network, store: SnapshotStore
+    ) -> None:
+        self.useless = ""
+        self._slot = slot
+        self._kind = kind
+        self._network = network
+        self._store = store
+        self._key: Key | None = None
+        self._place: Place | None = None
+        self._drive: SnapshotDrive | None = None
+        self._unproven: _Saved | None = None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the machine can go back to."""
+        return self._place.snapshot if self._place else None
+
+    @property
+    def address(self) -> str:
+        """The guest's in the state that there is; empty: there is none."""
+        state = self.snapshot or self._unproven
+        return state.address if state else ""
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What a run's provenance says of it; empty: there is none."""
+        if (found := self.snapshot) is None:
+            return {}
+        age_s = round(max(0.0, time.time() - found.saved_at), 3)
+        return {"snapshot": found.tag, "snapshot_age_s": age_s}
+
+    async def find(self) -> None:
+        """Look for a state that a machine which is launched now could go on from."""
+        try:
+            self._key = await snapshot_key(self._kind, self._slot, self._network)
+            self._place = await in_thread(None, self._store.take, self._key, undo=Place.close)
+        except (OSError, TaskgenError) as error:
+            self._do_without(str(error))
+
+    async def attach(self, qmp: Qmp) -> None:
+        """Give the place of the state to the QEMU that was launched.
+
+        :raises MachineError: if QEMU does not answer.
+        """
+        if self._place is None:
+            return
+        self._drive = SnapshotDrive(qmp)
+        try:
+            await self._check_key()
+        except SnapshotError as error:
+            await self.do_without(error)
+            return
+        if self._place.snapshot is None:
+            await self._open_new()
+            return
+        try:
+            await self._drive.open(self._place.file, self._place.name, new=False)
+            if not await self._drive.has(self._place.snapshot.tag):
+                raise SnapshotError(f"{self._slot.name}: it is not in its file")
+        except MachineError as error:
+            await self.drop(error)
+
+    async def adopt(self, qmp: Qmp) -> None:
+        """Find the state of a QEMU that an engine before us launched.
+
+        :raises AdoptionError: if there is none, or not for certain. What was launched would have
+            one.
+        :raises MachineError: if QEMU does not answer.
+        """
+        try:
+            self._key = await snapshot_key(self._kind, self._slot, self._network)
+        except (OSError, TaskgenError) as error:
+            raise AdoptionError(f"{self._slot.name}: {error}") from error
+        self._drive = SnapshotDrive(qmp)
+        name = await self._drive.found()
+        self._place = await in_thread(None, self._store.of, name) if name else None
+        found = self.snapshot
+        if found is None or found.key != self._key or not await self._drive.has(found.tag):
+            raise AdoptionError(f"{self._slot.name}: it has no saved state to go back to")
+
+    async def possible(self) -> bool:
+        """Whether a state of the machine can be saved, as far as that is known before."""
+        if self.useless:
+            return False
+        try:
+            await self._check_key()
+            await self._check_room()
+        except SnapshotError as error:
+            await self.do_without(error)
+            return False
+        return True
+
+    async def save(self, address: str) -> None:
+        """Save the machine's state, which counts only after :meth:`keep`.
+
+        :param address: the guest's.
+        :raises MachineError: if that fails.
+        """
+        assert self._drive is not None, "there is a QEMU"
+        self._unproven = _Saved(f"taskgen-{secrets.token_hex(8)}", address, time.time())
+        await self._drive.save(self._unproven.tag)
+        await self._check_room()
+
+    async def load(self) -> None:
+        """Have the machine go on from its state, or from one that was just saved.
+
+        :raises MachineError: if that fails.
+        """
+        assert self._drive is not None, "there is a QEMU"
+        state = self.snapshot or self._unproven
+        assert state is not None, "there is a state"
+        await self._drive.load(state.tag)
+        if self._place and self.snapshot:
+            self._place.used()
+
+    async def keep(self) -> None:
+        """The state that was just saved counts from now on: a guest has answered from it.
+
+        :raises SnapshotError: if that cannot be noted.
+        """
+        assert self._place, "there is a place"
+        assert self._key, "it was looked for"
+        assert self._unproven, "there is a state"
+        place, key, new = self._place, self._key, self._unproven
+        try:
+            await in_thread(
+                None,
+                lambda: place.keep(key, tag=new.tag, address=new.address, saved_at=new.saved_at),
+            )
+        except OSError as error:
+            raise SnapshotError(f"{place.path}: {error.strerror}") from error
+        self._store.problems.clear(PROBLEM)
+        log.info("%s: its state is saved", self._slot.name)
+
+    async def drop(self, error: MachineError) -> None:
+        """What there is does not serve; another one can be saved in its place.
+
+        :raises MachineError: if QEMU does not answer.
+        """
+        assert self._place, "there is a state"
+        assert self._drive, "there is a QEMU"
+        log.warning("%s: its saved state is dropped: %s", self._slot.name, error)
+        self._place.forget()
+        await self._drive.close()
+        await in_thread(None, self._place.empty)
+        await self._open_new()
+
+    async def do_without(self, error: MachineError) -> None:
+        """No state of this QEMU's machine can be had."""
+        self._do_without(str(error))
+        if self._place and self._drive:
+            with suppress(MachineError):
+                await self._drive.close()
+                await in_thread(None, self._place.empty)
+
+    def close(self) -> None:
+        """The machine has ended, or is let go."""
+        if self._place:
+            self._place.close()
+
+    async def _open_new(self) -> None:
+        assert self._place, "it was taken"
+        assert self._drive, "there is a QEMU"
+        try:
+            await self._drive.open(self._place.file, self._place.name, new=True)
+        except MachineError as error:
+            self._do_without(str(error))
+
+    async def _check_room(self) -> None:
+        try:
+            room = await in_thread(None, self._store.make_room)
+        except OSError as error:
+            raise SnapshotError(f"{self._store.path}: {error.strerror}") from error
+        if not room:
+            raise SnapshotError(
+                f"{self._slot.name}: there is no room for its state",
+                hint="snapshots.megabytes in the settings says how much there is",
+            )
+
+    async def _check_key(self) -> None:
+        """What QEMU has open may be other files than those that were looked at before."""
+        try:
+            now = await snapshot_key(self._kind, self._slot, self._network)
+        except (OSError, TaskgenError) as error:
+            raise SnapshotError(f"{self._slot.name}: {error}") from error
+        if now != self._key:
+            raise SnapshotError(f"{self._slot.name}: image or QEMU has changed since its launch")
+
+    def _do_without(self, why: str) -> None:
+        self.useless = why
+        if self._place:
+            self._place.forget()
+        self._store.problems.report(
+            PROBLEM,
+            f"{self._slot.name} boots before each run, because its state cannot be saved: {why}",
+        )

@@ -1,0 +1,96 @@
+"""What a machine's saved state depends on, looked at when it is launched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+
+from taskgen.host.output import output_of
+from taskgen.host.process import find_program
+from taskgen.host.qemu_command import Accelerator
+from taskgen.host.snapshot_file import Key
+from taskgen.host.waiting import in_thread
+from taskgen.machine_kind import MachineKind
+from taskgen.provenance import files_sha256
+from taskgen.slots import Network, Slot
+
+#: A file as it was looked at, by which it is known again: device, inode, size, times in ns.
+_Identity = tuple[int, int, int, int, int]
+
+# Images have tens of megabytes, and 42 machines the same one.
+_hashes: dict[tuple[Path, _Identity], str] = {}
+_versions: dict[tuple[str, _Identity], str] = {}
+
+
+async def snapshot_key(kind: MachineKind, slot: Slot, network: Network) -> Key:
+    """The key of the state that a machine of a slot has, if it is launched now.
+
+    :raises ConfigError: if the image is not there.
+    :raises HostError: if QEMU does not say what it is.
+    :raises OSError: if the image cannot be read.
+    """
+    profile = kind.profile
+    images = profile.image_files()
+    return Key(
+        slot=slot.name,
+        place={
+            "profile": profile.name,
+            "image": " ".join(map(str, images)),
+            "accelerator": str(kind.accelerator),
+            "icount": str(kind.icount),
+            "mac": slot.mac,
+            "address": str(slot.address),
+        },
+        facts={
+            "profile": _digest(asdict(profile)),
+            "machine": kind.fingerprint(slot),
+            "image": " ".join([await in_thread(None, _sha256, path) for path in images]),
+            "QEMU": await _version(profile.emulator),
+            # What a guest has learnt by DHCP: it does not ask again.
+            "network": f"{network.subnet} by {network.bridge_address}",
+            "host": _processor(kind.accelerator),
+        },
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    known = path, _identity(path)
+    if known not in _hashes:
+        _hashes[known] = files_sha256([path])
+    return _hashes[known]
+
+
+async def _version(emulator: str) -> str:
+    known = emulator, _identity(Path(find_program(emulator)))
+    if known not in _versions:
+        said = await output_of([emulator, "--version"])
+        _versions[known] = said.text.partition("\n")[0]
+    return _versions[known]
+
+
+def _processor(accelerator: Accelerator) -> str:
+    """What a guest sees of the host: nothing where it is emulated."""
+    if accelerator is Accelerator.TCG:
+        return ""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    facts = sorted({line for line in lines if line.startswith(("model", "flags", "microcode"))})
+    return _digest([platform.release(), *facts])
+
+
+def _identity(path: Path) -> _Identity:
+    status = os.stat(path)
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
