@@ -251,7 +251,7 @@ class Guest:
         mac, leases = self._slot.mac, self._network.leases
         known = leases.current(mac)
         if saved.address and (known is None or str(known.address) != saved.address):
-            leases.learn({mac: Lease(mac, IPv4Address(saved.address), None)})
+            leases.told(Lease(mac, IPv4Address(saved.address), None))
 
     def _on_reset(self, what: str) -> None:
         """After a reset the connection says neither FIN nor RST until we send something."""
