@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.tools.cpu import cpu_s
 from benchmarks.tools.daemon import DaemonProcess
 from benchmarks.tools.fleets import STORM, in_own_world, options_of
-from benchmarks.tools.machines import launched
+from benchmarks.tools.machines import launched, worked_off
 from benchmarks.tools.memory import pss_mb
 from benchmarks.tools.rounds import tell
 from benchmarks.tools.table import Line, compare, report, within
@@ -55,6 +55,7 @@ def _measure(folder: Path, options: argparse.Namespace, machines: int, rounds: i
     with DaemonProcess(folder, settings) as daemon:
         daemon.start()
         launched(daemon, BEFORE)
+        worked_off(daemon, machines)  # what runs take once, not what each machine takes
         few_mb = _memory_mb(daemon, rounds)
         daemon.client.set_max_machines(machines)
         launched(daemon, machines, run_ms=RUN_MS)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from taskgen import fleet
+from taskgen import collector, fleet
 from taskgen.boot_failures import BootFailures
 from taskgen.errors import HostError, StateError, TaskgenError, UnknownMachineError
 from taskgen.fleet import STARTING, Abandon, Action, Launch, Retire
@@ -308,6 +308,7 @@ class Pool:
                 hopeless = not any(each.serves for each in self._members.values())
                 self._failures.add(failure, hopeless=hopeless)
             return False
+        collector.tidy()
         if not member.adopted:
             self._again.discard(slot)
             self._failures.reset()

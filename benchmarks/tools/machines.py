@@ -33,6 +33,20 @@ def launched(daemon: DaemonProcess, number: int, *, run_ms: int = 200) -> None:
     daemon.client.cancel_job(job.id)
 
 
+def worked_off(daemon: DaemonProcess, runs: int) -> None:
+    """Have the machines that there are carry out so many short runs.
+
+    :raises RuntimeError: if that takes too long.
+    """
+    task = {"pkg": "hey", "period": 10, "priority": list(range(1, runs + 1))}
+    job = daemon.client.add_job(TaskSet([task]))
+    deadline = time.monotonic() + PATIENCE_S
+    while daemon.client.job(job.id).state != "done":
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{runs} runs are not through after {PATIENCE_S} s")
+        time.sleep(RETRY_S)
+
+
 def serving(
     daemon: DaemonProcess,
     number: int,

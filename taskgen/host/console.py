@@ -182,7 +182,7 @@ class _Watch:
         self._path = path
         self._inotify = inotify
         self._tell = tell
-        self._file = open_to_read(path)
+        self._file = open_to_read(path, buffering=0)  # only its size is looked at
         self._size = os.fstat(self._file.fileno()).st_size
         self._looked_ns = time.time_ns()
         self._timer: asyncio.TimerHandle | None = None

@@ -30,13 +30,14 @@ def make_empty(path: Path, owner: Account | None) -> None:
         os.close(file)
 
 
-def open_to_read(path: Path) -> BinaryIO:
+def open_to_read(path: Path, *, buffering: int = -1) -> BinaryIO:
     """Open a file, to be closed.
 
+    :param buffering: as that of ``open``.
     :raises FileNotFoundError: if there is none.
     :raises OSError: if it is a link, or no regular file.
     """
-    return os.fdopen(_opened(path, os.O_RDONLY), "rb")
+    return os.fdopen(_opened(path, os.O_RDONLY), "rb", buffering)
 
 
 def open_to_append(path: Path) -> int:

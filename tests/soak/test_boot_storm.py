@@ -34,8 +34,8 @@ class Attempts(EventHandler):
 
     def on_finish(self, run):
         if run.outcome.failure:
-            console = run.outcome.console.splitlines()[-12:]
-            self.failed.append((run.outcome.target, run.outcome.reason, console))
+            self.failed.append((run.outcome.target, run.outcome.reason))
+            print(run.outcome.target, run.outcome.reason, run.outcome.console, sep="\n", flush=True)
 
 
 class Storm:

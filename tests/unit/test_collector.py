@@ -1,10 +1,11 @@
 """That Python looks for cycles as before once nothing runs any more."""
 
 import gc
+import weakref
 
 import pytest
 
-from taskgen.collector import YOUNG, seldom
+from taskgen.collector import YOUNG, seldom, tidy
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +45,28 @@ def test_a_program_keeps_what_it_chooses_meanwhile():
     with seldom():
         gc.set_threshold(5000, 10, 10)
     assert gc.get_threshold() == (5000, 10, 10)
+
+
+class Cycle:
+    """Refers to itself, so that it does not go with the last reference from elsewhere."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def test_what_has_just_ended_is_tidied_up():
+    with seldom():
+        gone = weakref.ref(Cycle())
+        assert gone() is not None
+        tidy()
+        assert gone() is None
+
+
+def test_a_program_that_wants_no_such_looks_is_spared():
+    gc.disable()
+    try:
+        gone = weakref.ref(Cycle())
+        tidy()
+        assert gone() is not None
+    finally:
+        gc.enable()
