@@ -49,7 +49,7 @@ from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
 from taskgen.room import Room
-from taskgen.settings import Reset, Settings
+from taskgen.settings import Reset, Settings, SnapshotSettings
 from taskgen.slots import Network, load_network
 
 log = logging.getLogger(__name__)
@@ -239,6 +239,20 @@ class LocalFleet:
                 log.warning("%s", reason)
         self._said = reasons
 
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """Where states of machines are saved."""
+        assert self.kind.snapshots, "a fleet has one"
+        return self.kind.snapshots
+
+    async def keep_snapshots(self, settings: SnapshotSettings) -> None:
+        """Keep of saved states what these settings want, and no more.
+
+        :raises OSError: if what is too much cannot be removed.
+        """
+        self.snapshots.limit_bytes = settings.limit_bytes
+        await in_thread(None, self.snapshots.make_room)
+
     async def keep_consoles(self, settings: ConsoleSettings) -> None:
         """Keep of what consoles have said and say what these settings want, and no more."""
         self.directory.consoles.limits = _console_limits(settings, self.plan.kind)
@@ -280,7 +294,7 @@ async def local_fleet(
     for line in (await in_thread(None, sweep)).removed:
         log.warning("a crashed engine had left this, and it is removed now: %s", line)
     verdict = await choose(profile, settings.qemu.accelerator, user=settings.qemu.user)
-    snapshots = SnapshotStore(state_root() / "snapshots", int(settings.snapshots.megabytes * 1e6))
+    snapshots = SnapshotStore(state_root() / "snapshots", settings.snapshots.limit_bytes)
     kind = MachineKind(
         profile=profile,
         accelerator=verdict.accelerator,

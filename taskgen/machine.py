@@ -135,6 +135,7 @@ class Machine:
             adopted=self._qemu is not None and self._qemu.process.adopted,
             reason=self._reason,
             trouble=self._troubles.get(self.slot.number),
+            saved_at=self._saved.saved_at if self._saved else None,
             pinned_cpus=self._cpus.pinned,
         )
 

@@ -28,6 +28,8 @@ class MachineInfo:
     :ivar trouble: what was last wrong with a machine of this slot, as
         :func:`taskgen.diagnosis.report` has it; ``None``: nothing.
     :ivar pinned_cpus: cores that its vCPUs are pinned to, as ``0-2,5``; empty: none.
+    :ivar saved_at: when the state that it goes back to was saved, seconds since the epoch;
+        ``None``: there is none.
     :ivar reason: why it is as it is, for people; empty where the state says all.
     """
 
@@ -47,6 +49,7 @@ class MachineInfo:
     runs: int = 0
     retiring: bool = False
     adopted: bool = False
+    saved_at: float | None = None
     pinned_cpus: str = ""
     reason: str = ""
     trouble: Mapping[str, Any] | None = None

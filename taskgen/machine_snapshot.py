@@ -17,7 +17,7 @@ from taskgen.errors import AdoptionError, MachineError, SnapshotError, TaskgenEr
 from taskgen.host.qmp import Qmp
 from taskgen.host.snapshot_drive import SnapshotDrive
 from taskgen.host.snapshot_file import Key, Place, Snapshot
-from taskgen.host.snapshot_store import PROBLEM, SnapshotStore
+from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.host.waiting import in_thread
 from taskgen.machine_kind import MachineKind
 from taskgen.slots import Network, Slot
@@ -59,6 +59,11 @@ class MachineSnapshot:
     def snapshot(self) -> Snapshot | None:
         """What the machine can go back to."""
         return self._place.snapshot if self._place else None
+
+    @property
+    def saved_at(self) -> float | None:
+        """When the state was saved, seconds since the epoch; ``None``: there is none."""
+        return self.snapshot.saved_at if self.snapshot else None
 
     @property
     def address(self) -> str:
@@ -125,11 +130,14 @@ class MachineSnapshot:
 
     async def possible(self) -> bool:
         """Whether a state of the machine can be saved, as far as that is known before."""
-        if self.useless:
+        if self.useless or self._drive is None:
             return False
         try:
             await self._check_key()
             await self._check_room()
+            if disks := await self._drive.missing():
+                names = ", ".join(disks)
+                raise SnapshotError(f"{self._slot.name}: its guest can write to {names}")
         except SnapshotError as error:
             await self.do_without(error)
             return False
@@ -174,7 +182,7 @@ class MachineSnapshot:
             )
         except OSError as error:
             raise SnapshotError(f"{place.path}: {error.strerror}") from error
-        self._store.problems.clear(PROBLEM)
+        self._store.can(self._slot.name)
         log.info("%s: its state is saved", self._slot.name)
 
     async def drop(self, error: MachineError) -> None:
@@ -200,6 +208,7 @@ class MachineSnapshot:
 
     def close(self) -> None:
         """The machine has ended, or is let go."""
+        self._store.can(self._slot.name)
         if self._place:
             self._place.close()
 
@@ -235,7 +244,4 @@ class MachineSnapshot:
         self.useless = why
         if self._place:
             self._place.forget()
-        self._store.problems.report(
-            PROBLEM,
-            f"{self._slot.name} boots before each run, because its state cannot be saved: {why}",
-        )
+        self._store.cannot(self._slot.name, why)

@@ -185,6 +185,11 @@ class SnapshotSettings:
         if self.megabytes < 0:
             raise ValueError("megabytes must not be negative")
 
+    @property
+    def limit_bytes(self) -> int:
+        """The bound in bytes; 0: there is none."""
+        return int(self.megabytes * 1e6)
+
 
 class Order(StrEnum):
     """Which of several jobs of the same priority gets a target. :mod:`taskgen.queue.schedule`

@@ -11,6 +11,7 @@ from taskgen.frozen import thaw
 from taskgen.host import leases
 from taskgen.host.console_lines import Line
 from taskgen.host.console_log import ConsoleLog
+from taskgen.host.snapshot_store import Usage
 from taskgen.hosts import HostStatus
 from taskgen.interfaces import Counts, SessionSettings
 from taskgen.machine_info import MachineInfo
@@ -73,6 +74,12 @@ def console_line(line: Line) -> resources.ConsoleLine:
         dropped=line.dropped,
         at=line.latest_ns / 1e9,
         not_before=None if line.earliest_ns is None else line.earliest_ns / 1e9,
+    )
+
+
+def snapshots(usage: Usage) -> resources.Snapshots:
+    return resources.Snapshots(
+        count=usage.snapshots, used_bytes=usage.size_bytes, limit_bytes=usage.limit_bytes
     )
 
 

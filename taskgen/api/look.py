@@ -77,6 +77,7 @@ async def status(context: Context) -> resources.Status:
     """The daemon at a glance."""
     queue, local = context.service.queue, context.service.fleet
     console_bytes = await in_thread(None, local.directory.consoles.used) if local else 0
+    usage = await in_thread(None, local.snapshots.usage) if local else None
     return resources.Status(
         version=__version__,
         pid=os.getpid(),
@@ -88,6 +89,7 @@ async def status(context: Context) -> resources.Status:
         counts=convert.counts(queue.open_counts),
         jobs=dict(queue.open_states),
         console_bytes=console_bytes,
+        snapshots=convert.snapshots(usage) if usage else None,
         problems=degradations(context),
     )
 

@@ -48,6 +48,9 @@ def _facts(status: Status) -> Iterator[tuple[str, str | Text]]:
     yield "runs", counts_in_words(status.counts)
     if status.console_bytes:
         yield "consoles", f"{size(status.console_bytes)} on the disk"
+    if (saved := status.snapshots) and (saved.count or saved.used_bytes):
+        limit = f" of {size(saved.limit_bytes)}" if saved.limit_bytes else ""
+        yield "snapshots", f"{number(saved.count)}, {size(saved.used_bytes)}{limit} on the disk"
     for problem in status.problems:
         yield "problem", problem_in_words(problem)
 

@@ -105,6 +105,7 @@ class Daemon:
                 await in_thread(None, self.binaries.sweep, used)
                 if self.service.fleet:
                     await self.service.fleet.keep_consoles(self.settings.console)
+                    await self.service.fleet.keep_snapshots(self.settings.snapshots)
             except (TaskgenError, OSError) as error:  # a full disk, say: that is told elsewhere
                 log.warning("what is old is not removed now: %s", error)
             try:

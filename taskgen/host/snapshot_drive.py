@@ -86,6 +86,16 @@ class SnapshotDrive:
             for saved in node["image"].get("snapshots", ())
         )
 
+    async def missing(self) -> list[str]:
+        """What the guest can write to and is not saved with it: QEMU's names of disks.
+
+        :raises MachineError: if QEMU does not answer.
+        """
+        devices = await self._qmp.execute("query-block")
+        assert isinstance(devices, list), "query-block returns a list"
+        disks = [each for each in devices if not each.get("inserted", {"ro": True})["ro"]]
+        return [each["device"] or each.get("qdev", "a disk") for each in disks]
+
     async def save(self, tag: str) -> None:
         """Save the machine's state. It stands still meanwhile, and then goes on as it was.
 

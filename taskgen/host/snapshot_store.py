@@ -57,6 +57,7 @@ class SnapshotStore:
         self.path = path
         self.limit_bytes = limit_bytes
         self.problems = Problems()
+        self._without: dict[str, str] = {}
 
     def take(self, key: Key) -> Place:
         """A file for a machine's state, with a state in it if there is one that can be used.
@@ -93,6 +94,8 @@ class SnapshotStore:
 
         :raises OSError: if the directory cannot be read.
         """
+        if not self.path.is_dir():
+            return True
         with self._lock():
             for path in self.path.glob("*.qcow2"):
                 if not note_of(path).exists():
@@ -106,7 +109,16 @@ class SnapshotStore:
                 files.remove(gone)
         return True
 
-    @property
+    def cannot(self, name: str, why: str) -> None:
+        """A machine has to do without a saved state, until :meth:`can`."""
+        self._without[name] = why
+        self._report()
+
+    def can(self, name: str) -> None:
+        """A machine has a saved state, or has ended."""
+        if self._without.pop(name, None) is not None:
+            self._report()
+
     def usage(self) -> Usage:
         """What there is now."""
         files = list(self.path.glob("*.qcow2")) if self.path.is_dir() else []
@@ -114,6 +126,17 @@ class SnapshotStore:
             snapshots=sum(note_of(path).exists() for path in files),
             size_bytes=_size(files),
             limit_bytes=self.limit_bytes,
+        )
+
+    def _report(self) -> None:
+        if not self._without:
+            self.problems.clear(PROBLEM)
+            return
+        name, why = next(iter(self._without.items()))
+        others = f" and {len(self._without) - 1} more" if len(self._without) > 1 else ""
+        self.problems.report(
+            PROBLEM,
+            f"{name}{others}: the state cannot be saved, so the guest boots before each run: {why}",
         )
 
     def _free(self, key: Key) -> Place:

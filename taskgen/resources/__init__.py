@@ -18,6 +18,7 @@ from taskgen.resources.fleet import (
     HostSummary,
     Lease,
     Machine,
+    Snapshots,
     Status,
 )
 from taskgen.resources.jobs import (
@@ -76,6 +77,7 @@ __all__ = [
     "Run",
     "RunEvent",
     "Session",
+    "Snapshots",
     "Status",
     "StreamEvent",
 ]

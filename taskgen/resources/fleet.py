@@ -31,6 +31,9 @@ class Machine(Resource):
     runs: int = Field(default=0, description="Runs that it has carried out since it was launched.")
     retiring: bool = Field(default=False, description="It goes once its run is through.")
     adopted: bool = Field(default=False, description="An earlier daemon launched it.")
+    saved_at: float | None = Field(
+        default=None, description="When the state was saved that it goes back to; null: none is."
+    )
     pinned_cpus: str = Field(
         default="", description="Cores that its vCPUs are pinned to, as `0-2,5`; empty: none."
     )
@@ -105,6 +108,14 @@ class Degradation(Resource):
     since: float
 
 
+class Snapshots(Resource):
+    """The saved states of machines, where `run.reset` is `snapshot`."""
+
+    count: int = Field(description="States that can be used.")
+    used_bytes: int = Field(description="What they take on the disk.")
+    limit_bytes: int = Field(description="What they may take; 0: no bound.")
+
+
 class Status(Resource):
     """The daemon at a glance."""
 
@@ -118,6 +129,9 @@ class Status(Resource):
     counts: Counts = Field(description="Of all jobs that have not ended.")
     jobs: dict[str, int] = Field(description="Numbers of jobs that have not ended, by state.")
     console_bytes: int = Field(description="What the logs of consoles take on the disk.")
+    snapshots: Snapshots | None = Field(
+        default=None, description="null: this daemon launches no machines."
+    )
     problems: list[Degradation]
 
 

@@ -1,70 +1,136 @@
-"""Machines that go back to a saved state: made, gone back to, started from, and given up."""
+"""Machines that go back to a saved state: made, gone back to, started from, adopted."""
 
 import asyncio
-from contextlib import asynccontextmanager
+import os
 from dataclasses import replace
 
 import pytest
 from host_tools import fleet
-from test_session_manager import HEY, execute
+from snapshot_tools import kind_of, started
+from test_session_manager import FAILS, HEY, STALLS, execute
 
 from taskgen.binaries import Binaries
 from taskgen.host.console_boots import Why
-from taskgen.host.qemu_command import Accelerator
-from taskgen.host.snapshot_store import SnapshotStore
+from taskgen.interfaces import FailureClass
+from taskgen.lifecycle import MachineState
 from taskgen.machine import Machine
-from taskgen.machine_kind import MachineKind
-from taskgen.settings import Reset
 
 
 @pytest.fixture
-def endless(network):
+def network(network):
     """The network as it is where states are saved."""
     return replace(network, lease_time_s="infinite")
 
 
-def kind_of(profile, path, **options):
-    return MachineKind(
-        profile=profile,
-        accelerator=Accelerator.TCG,
-        binaries=Binaries([profile.binaries], profile.architecture),
-        reset=Reset.SNAPSHOT,
-        snapshots=SnapshotStore(path),
-        **options,
-    )
-
-
-@asynccontextmanager
-async def started(kind, net, directory, number=1):
-    machine = Machine(net.network.slot(number), kind, net, directory)
-    try:
-        await machine.start()
-        yield machine
-    finally:
-        await machine.stop()
-
-
-def test_a_machine_goes_back_to_its_saved_state_and_another_one_starts_from_it(
-    profile, endless, tmp_path
+def test_each_run_begins_from_the_saved_state_and_another_machine_starts_from_it(
+    profile, network, tmp_path
 ):
     kind = kind_of(profile, tmp_path)
 
     async def main():
-        async with fleet(endless) as (directory, net):
+        async with fleet(network) as (directory, net):
             async with started(kind, net, directory) as machine:
+                tags = set()
                 for _ in range(3):
                     outcome = await execute(machine, HEY)
                     assert outcome.failure is None, outcome.reason
                     assert outcome.provenance["reset"] == "snapshot"
                     assert outcome.provenance["runs_since_boot"] == 0
-                    assert outcome.provenance["snapshot"] == machine._saved.snapshot.tag
                     assert outcome.provenance["snapshot_age_s"] > 0
+                    tags.add(outcome.provenance["snapshot"])
+                assert machine.qemu.console.tail(200).count("binary hey") == 3  # sent each time
+                pid = machine.qemu.pid
             async with started(kind, net, directory) as machine:
+                assert machine.qemu.pid != pid
                 assert machine.qemu.log.boots[-1].why is Why.SNAPSHOT
+                assert "Linux" not in machine.qemu.console.tail(200)
                 assert machine.info.address == "10.200.45.1"
                 outcome = await execute(machine, HEY)
                 assert outcome.failure is None, outcome.reason
-                assert outcome.provenance["reset"] == "snapshot"
-            assert kind.snapshots.usage.snapshots == 1
+                tags.add(outcome.provenance["snapshot"])
+            assert len(tags) == 1
+            assert kind.snapshots.usage().snapshots == 1
+
+    asyncio.run(main())
+
+
+def test_what_else_makes_a_guest_start_anew_has_it_go_back_too(profile, network, tmp_path):
+    binaries = tmp_path / "binaries"
+    binaries.mkdir()
+    kind = replace(
+        kind_of(profile, tmp_path / "store"), binaries=Binaries([binaries], profile.architecture)
+    )
+
+    async def main():
+        async with (
+            fleet(network) as (directory, net),
+            started(kind, net, directory) as machine,
+        ):
+            for binary, exits in (("hey", "EXIT"), ("idle", "EXIT_ERROR")):
+                (binaries / "hey").write_bytes((profile.binaries / binary).read_bytes())
+                outcome = await execute(machine, FAILS)
+                assert [each.exit for each in outcome.activations] == [exits]
+            (binaries / "idle").write_bytes((profile.binaries / "idle").read_bytes())
+            stalled = await execute(machine, STALLS, slack_s=0.5, margin=1.0)
+            assert stalled.failure is FailureClass.TASK
+            outcome = await execute(machine, FAILS)
+            assert outcome.failure is None, outcome.reason
+            assert outcome.provenance["reset"] == "snapshot"
+
+    asyncio.run(main())
+
+
+def test_an_adopted_machine_goes_back_to_the_state_that_it_was_launched_with(
+    profile, network, tmp_path
+):
+    kind = kind_of(profile, tmp_path)
+
+    async def main():
+        async with fleet(network) as (directory, net):
+            first = Machine(network.slot(1), kind, net, directory)
+            try:
+                await first.start()
+                assert (await execute(first, HEY)).failure is None
+                tag, pid = first._saved.snapshot.tag, first.qemu.pid
+            finally:
+                await first.release()
+            net.leases.forget("0a:06:00:00:00:01")
+            (record,) = directory.machine_records()
+            second = Machine(network.slot(1), kind, net, directory)
+            try:
+                await second.adopt(record)
+                assert second.qemu.pid == pid
+                outcome = await execute(second, HEY)
+                assert outcome.failure is None, outcome.reason
+                assert outcome.provenance["snapshot"] == tag
+                assert outcome.provenance["runs_since_boot"] == 0
+            finally:
+                await second.stop()
+            return pid
+
+    os.waitpid(asyncio.run(main()), 0)  # it was our child before we adopted it
+
+
+def test_two_fleets_share_the_store_and_none_has_the_state_of_a_machine_that_runs(
+    profile, network, tmp_path
+):
+    kind = kind_of(profile, tmp_path)
+
+    async def main():
+        async with fleet(network) as (directory, net), fleet(network) as (other, other_net):
+            async with (
+                started(kind, net, directory) as one,
+                started(kind, other_net, other) as two,
+            ):
+                assert one.info.mac == two.info.mac
+                for machine in (one, two, one):
+                    outcome = await execute(machine, HEY)
+                    assert outcome.failure is None, outcome.reason
+                    assert outcome.provenance["snapshot"] == machine._saved.snapshot.tag
+                assert one._saved.snapshot.tag != two._saved.snapshot.tag
+            assert kind.snapshots.usage().snapshots == 2
+            async with started(kind, other_net, other) as three:
+                assert three.qemu.log.boots[-1].why is Why.SNAPSHOT
+                assert three.state is MachineState.READY
 
     asyncio.run(main())

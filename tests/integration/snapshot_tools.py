@@ -1,0 +1,52 @@
+"""Machines that go back to a saved state, for the tests of what can happen to that."""
+
+from contextlib import asynccontextmanager
+
+from taskgen.binaries import Binaries
+from taskgen.host import snapshot_drive
+from taskgen.host.qemu_command import Accelerator
+from taskgen.host.snapshot_store import SnapshotStore
+from taskgen.machine import Machine
+from taskgen.machine_kind import MachineKind
+from taskgen.settings import Reset
+
+
+def kind_of(profile, path, *, limit_bytes=0):
+    return MachineKind(
+        profile=profile,
+        accelerator=Accelerator.TCG,
+        binaries=Binaries([profile.binaries], profile.architecture),
+        reset=Reset.SNAPSHOT,
+        snapshots=SnapshotStore(path, limit_bytes),
+    )
+
+
+@asynccontextmanager
+async def started(kind, net, directory, number=1):
+    """A machine that is ready."""
+    machine = Machine(net.network.slot(number), kind, net, directory)
+    try:
+        await machine.start()
+        yield machine
+    finally:
+        await machine.stop()
+
+
+def image_in(path):
+    """The one file with a saved state in a store."""
+    (found,) = path.glob("*.qcow2")
+    return found
+
+
+def kill_amid(monkeypatch, machine, command):
+    """Have the machine's QEMU killed while it carries out a job, the next time that it does."""
+    carry_out = snapshot_drive.run_job
+
+    async def killed(qmp, asked, arguments, *, timeout_s):
+        if asked == command:
+            monkeypatch.setattr(snapshot_drive, "run_job", carry_out)
+            # The guest is stopped at the job's start.
+            qmp.on_event(lambda name, data: name == "STOP" and machine.qemu.process.signal(9))
+        await carry_out(qmp, asked, arguments, timeout_s=timeout_s)
+
+    monkeypatch.setattr(snapshot_drive, "run_job", killed)
