@@ -45,6 +45,7 @@ from taskgen.load import Load
 from taskgen.machine import Machine
 from taskgen.machine_doctor import Dumps
 from taskgen.machine_kind import MachineKind
+from taskgen.machine_template import with_templates
 from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
@@ -306,6 +307,8 @@ async def local_fleet(
         dumps=Dumps(state_root() / "dumps", settings.diagnosis.memory_dumps),
         provenance=await origins(profile),
     )
+    if settings.snapshots.templates:
+        kind = with_templates(kind, network)
     directory = await in_thread(None, plan.directory, network, undo=FleetDirectory.release)
     fleet: LocalFleet | None = None
 
@@ -331,6 +334,8 @@ async def local_fleet(
                 if not stays():
                     await finish(in_thread(None, _end_machines, directory))
     finally:
+        if kind.templates:
+            kind.templates.close()
         if stays():
             directory.release()
         else:

@@ -28,11 +28,10 @@ from taskgen.machine_cpus import MachineCpus
 from taskgen.machine_guest import Guest
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
-from taskgen.machine_launch import Launcher
-from taskgen.machine_snapshot import MachineSnapshot
+from taskgen.machine_launch import Launched, Launcher
+from taskgen.machine_loss import Loss
 from taskgen.session import Session
 from taskgen.session_manager import Boot, Rules, SessionManager
-from taskgen.settings import Reset
 from taskgen.slots import Slot
 
 log = logging.getLogger(__name__)
@@ -70,15 +69,13 @@ class Machine:
         self._launcher = Launcher(slot, kind, network, directory)
         self._troubles = {} if troubles is None else troubles
         self._stack = AsyncExitStack()
-        self._saved: MachineSnapshot | None = None
-        if kind.reset is Reset.SNAPSHOT and kind.snapshots:
-            self._saved = MachineSnapshot(slot, kind, network.network, kind.snapshots)
-            self._stack.callback(self._saved.close)
+        self._body = AsyncExitStack()  # what goes when another QEMU comes in the place of this one
         self._cpus = MachineCpus(slot.name, slot.number, load or Load(kind.demand))
         self._life = Lifecycle(slot.name)
-        self._qemu: Qemu | None = None
+        self._launched: Launched | None = None
+        self._loss: Loss | None = None
         self._manager: SessionManager | None = None
-        self._guest: Guest | None = None
+        self._guest: Guest | None = None  # of the QEMU that there is
         self._run: str | None = None
         self._runs = 0
         self._reason = ""
@@ -104,8 +101,8 @@ class Machine:
     @property
     def qemu(self) -> Qemu:
         """Its QEMU; only while there is one."""
-        assert self._qemu is not None, f"{self.name} is {self.state}"
-        return self._qemu
+        assert self._launched is not None, f"{self.name} is {self.state}"
+        return self._launched.qemu
 
     @property
     def console_hub(self) -> ConsoleHub:
@@ -116,7 +113,8 @@ class Machine:
     def info(self) -> MachineInfo:
         """What there is to be told of it."""
         lease = self._network.leases.current(self.slot.mac) if self._manager else None
-        record = self._qemu.record if self._qemu else None
+        qemu = self._launched.qemu if self._launched else None
+        record = qemu.record if qemu else None
         return MachineInfo(
             name=self.name,
             slot=self.slot.number,
@@ -126,13 +124,13 @@ class Machine:
             mac=self.slot.mac,
             tap=self.slot.tap,
             address=str(lease.address) if lease else None,
-            pid=self._qemu.pid if self._qemu else None,
+            pid=qemu.pid if qemu else None,
             uuid=record.uuid if record else None,
             launched_at=record.created if record else None,
             ready_s=self.ready_s,
             run=self._run,
             runs=self._runs,
-            adopted=self._qemu is not None and self._qemu.process.adopted,
+            adopted=qemu is not None and qemu.process.adopted,
             reason=self._reason,
             trouble=self._troubles.get(self.slot.number),
             saved_at=self._saved.saved_at if self._saved else None,
@@ -151,15 +149,12 @@ class Machine:
         """
         self._life.to(MachineState.LAUNCHING)
         self._stack.enter_context(self._cpus.present())
-        self._qemu = await self._launcher.launch(self._stack, self._troubles, self._saved)
+        self._stack.push_async_callback(self._body.aclose)
+        self._launched = await self._launcher.launch(self._body, self._troubles)
         self._life.to(MachineState.BOOTING)
-        guest = self._watch()
-        try:
-            session = await guest.unless_lost(self._begin(guest.start))
-        except MachineError as error:
-            raise await guest.of_boot(error) from error
+        session = await self._come_up(self._launched)
         self.ready_s = time.monotonic() - self.qemu.launched_at
-        self._ready(guest, session, Boot())
+        self._ready(session, Boot())
         log.info("%s: ready after %.1f s", self.name, self.ready_s)
 
     async def adopt(self, record: MachineRecord) -> None:
@@ -173,11 +168,12 @@ class Machine:
         """
         self._life.to(MachineState.ADOPTING)
         self._stack.enter_context(self._cpus.present())
-        self._qemu = await self._launcher.adopt(self._stack, record)
-        await self._launcher.check(self._qemu)
-        guest = self._watch()
-        session = await guest.unless_lost(self._begin(guest.adopt))
-        self._ready(guest, session, self._notes.read())
+        self._stack.push_async_callback(self._body.aclose)
+        self._launched = await self._launcher.adopt(self._body, record)
+        await self._launcher.check(self._launched)
+        guest, loss = self._watch(self._launched)
+        session = await loss.unless(self._begin(guest.adopt))
+        self._ready(session, self._notes.read())
         log.info("%s: adopted, pid %d", self.name, self.qemu.pid)
 
     async def execute(self, run: Run, emit: Emit) -> Outcome:
@@ -211,21 +207,27 @@ class Machine:
         """The outcome of a run, and whether the machine can take another one."""
         assert self._manager is not None, "there is a session"
         assert self._guest is not None, "there is a QEMU"
+        assert self._loss is not None, "it is watched"
         self._guest.begin_run()
         try:
-            outcome = await self._guest.unless_lost(self._manager.execute(run, emit))
+            outcome = await self._loss.unless(self._manager.execute(run, emit))
         except MachineError as error:
             died = isinstance(error, MachineDiedError)
             failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
             outcome = self._manager.broken_off(run, failure, error.message)
         if self._manager.refused:
             return outcome, True
-        return await self._guest.judge(outcome, stalled=self._manager.boot.stalled)
+        return await self._judge(outcome, stalled=self._manager.boot.stalled)
+
+    async def _judge(self, outcome: Outcome, *, stalled: bool) -> tuple[Outcome, bool]:
+        if self._guest is None or self._guest.session is None:
+            return outcome, False  # no other guest has come in the place of the last one
+        return await self._guest.judge(outcome, stalled=stalled)
 
     def tap_gone(self) -> None:
         """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
-        if self._guest is not None:
-            self._guest.tap_gone()
+        if self._loss is not None and self._guest is not None:
+            self._loss.tap_gone()
 
     async def stop(self) -> None:
         """End it and release all that it holds, in whatever state it is."""
@@ -243,55 +245,90 @@ class Machine:
 
     async def release(self) -> None:
         """Let go of it and leave it running for the next engine; stop it if it is of no use."""
-        if self._qemu is not None and self.state in _KEPT:
-            self._qemu.left_running = True
+        if self._launched is not None and self.state in _KEPT:
+            self.qemu.left_running = True
         await self.stop()
 
     @property
     def _notes(self) -> BootNotes:
         return BootNotes(self._directory.machine(self.name), self.qemu.record.uuid)
 
-    def _watch(self) -> Guest:
+    def _watch(self, launched: Launched) -> tuple[Guest, Loss]:
+        if self._loss is None:
+            self._loss = Loss(self.name, self.slot.tap, lambda error: self._fail(error.message))
         self._guest = Guest(
             self.slot,
             self.kind,
             self._network,
-            self.qemu,
+            launched,
             troubles=self._troubles,
+            loss=self._loss,
             on_lost=self._fail,
-            saved=self._saved,
         )
-        self._stack.push_async_callback(self._guest.close)
-        return self._guest
+        self._body.push_async_callback(self._guest.close)
+        return self._guest, self._loss
+
+    async def _come_up(self, launched: Launched) -> Session:
+        """Wait until the guest of a QEMU just launched is ready."""
+        guest, loss = self._watch(launched)
+        try:
+            session = await loss.unless(self._begin(guest.start))
+        except MachineError as error:
+            await self._launcher.proved(launched, error)
+            raise await guest.of_boot(error) from error
+        await self._launcher.proved(launched)
+        return session
 
     async def _begin(self, get_ready: Callable[[], Awaitable[Session]]) -> Session:
-        self._stack.callback(self._cpus.close)
+        self._body.callback(self._cpus.close)
         await self._cpus.find(self.qemu)
         return await get_ready()
 
-    def _ready(self, guest: Guest, session: Session, boot: Boot) -> None:
-        notes = self._notes
-        notes.write(boot)
+    async def _restart(self, session: Session) -> Session:
+        """Have the next run begin with a fresh guest. Where there is a template, that is one in
+        another QEMU: as quick as to have this one load a state, and its memory stays shared.
+
+        :raises MachineError: if it does not get ready.
+        :raises HostError: if the host lacks something.
+        """
+        assert self._guest is not None, "there is a session"
+        if self.kind.templates is None or not self.kind.templates.exist:
+            return await self._guest.restart(session)
+        await session.close()
+        self._guest = None
+        self._network.let_tap_go(self.slot)
+        await finish(self._body.aclose())
+        self._launched = await self._launcher.launch(self._body, self._troubles)
+        return await self._come_up(self._launched)
+
+    def _note(self, boot: Boot) -> None:
+        self._notes.write(boot)
+
+    def _origin(self) -> Mapping[str, Any]:
+        return self._launched.origin if self._launched else {}
+
+    def _ready(self, session: Session, boot: Boot) -> None:
+        self._note(boot)
         self._manager = SessionManager(
             session,
             boot,
             Rules(reset=self.kind.reset, after_stall=True),
             binaries=self.kind.binaries,
             optimize=self.kind.profile.optimize,
-            restart=guest.restart,
+            restart=self._restart,
             lost_class=FailureClass.MACHINE,
-            note=notes.write,
+            note=self._note,
             measure=self._cpus.measure,
-            origin=lambda: guest.origin,
+            origin=self._origin,
         )
         self._stack.push_async_callback(self._manager.close)
         self._life.to(MachineState.READY)
 
     def _run_is_over(self, *, sound: bool, reason: str = "") -> None:
-        assert self._guest is not None, "it has carried out a run"
+        assert self._loss is not None, "it has carried out a run"
         self._run = None
         self._runs += 1
-        if sound and not self._guest.lost:
+        if sound and not self._loss.happened:
             self._life.to(MachineState.READY)
         else:
             self._reason = reason

@@ -6,7 +6,7 @@ Whoever has it is told when it can take no more runs, and why.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import IPv4Address
@@ -18,14 +18,13 @@ from taskgen.errors import BootError, MachineError
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.guest_reset import GuestReset
 from taskgen.host.leases import Lease
-from taskgen.host.qemu import Qemu
 from taskgen.interfaces import FailureClass, Outcome
 from taskgen.machine_doctor import MachineDoctor
 from taskgen.machine_kind import MachineKind
+from taskgen.machine_launch import Launched
 from taskgen.machine_loss import Loss
 from taskgen.machine_snapshot import MachineSnapshot
 from taskgen.session import Session
-from taskgen.settings import Reset
 from taskgen.slots import Slot
 
 T = TypeVar("T")
@@ -35,8 +34,8 @@ class Guest:
     """From its QEMU's start to :meth:`close`, over any number of restarts.
 
     :param troubles: where the last diagnosis of each slot is kept.
+    :param loss: of the machine; told which QEMU it has.
     :param on_lost: called with what has happened to it; must not block.
-    :param saved: the state that it goes back to; ``None``: it boots.
     :ivar session: the one with it, which may have ended; ``None`` until it was ready once.
     """
 
@@ -45,19 +44,19 @@ class Guest:
         slot: Slot,
         kind: MachineKind,
         network: FleetNetwork,
-        qemu: Qemu,
+        launched: Launched,
         *,
         troubles: dict[int, Mapping[str, Any]],
+        loss: Loss,
         on_lost: Callable[[str], object],
-        saved: MachineSnapshot | None = None,
     ) -> None:
         self.session: Session | None = None
         self._slot = slot
         self._profile = kind.profile
         self._network = network
-        self._qemu = qemu
+        self._qemu = qemu = launched.qemu
         self._on_lost = on_lost
-        self._saved = saved
+        self._saved = launched.saved
         self._restarting_since: float | None = None  # until it is ready
         self._stack = AsyncExitStack()
         self._resets = GuestReset(qemu, on_unasked=self._on_reset, on_panic=self._on_fatal)
@@ -73,32 +72,19 @@ class Guest:
             adopted=qemu.process.adopted,
         )
         self._stack.callback(self._doctor.close)
-        self._loss = Loss(qemu, slot.tap, lambda error: on_lost(error.message))
-        self._stack.push_async_callback(self._loss.close)
-
-    @property
-    def lost(self) -> bool:
-        """Whether its QEMU has ended or cannot be reached any more."""
-        return self._loss.happened
-
-    async def unless_lost(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await ``work``.
-
-        :raises MachineDiedError: if QEMU ends first.
-        :raises MachineError: if it is lost in another way.
-        """
-        return await self._loss.unless(work)
-
-    def tap_gone(self) -> None:
-        """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
-        self._loss.tap_gone()
+        self._loss = loss
+        loss.watch(qemu)
+        self._stack.push_async_callback(loss.let_go)
 
     async def start(self) -> Session:
-        """Have it go on from its saved state, else boot, after its QEMU's launch.
+        """Have it go on from its saved state, else boot, after its QEMU's launch. One from the
+        template goes on already.
 
         :returns: a session with it.
         :raises MachineError: if it does not get ready, or QEMU does not answer.
         """
+        if self._qemu.record.template:
+            return await self._answering(str(self._slot.address))
         if self._saved is None:
             return await self._ready()
         paused = self._saved.snapshot is not None
@@ -136,13 +122,6 @@ class Guest:
             restored = await self._booted()
         self._restarting_since = None
         return restored
-
-    @property
-    def origin(self) -> Mapping[str, Any]:
-        """What it has started from, for a run's provenance."""
-        if self._saved is None:
-            return {}
-        return self._saved.origin or {"reset": str(Reset.REBOOT)}
 
     def begin_run(self) -> None:
         """What it has said so far has nothing to do with the run that begins."""
@@ -234,9 +213,13 @@ class Guest:
         self._resets.forget()
         await saved.load()
         self._know_address(saved)
+        return await self._answering(saved.address)
+
+    async def _answering(self, address: str) -> Session:
+        """Wait until it answers. From a saved state it asks nobody for an address."""
         return await self._confined(
             await wait_restored(
-                *(self._slot, self._profile, self._network, self._qemu), address=saved.address
+                *(self._slot, self._profile, self._network, self._qemu), address=address
             )
         )
 

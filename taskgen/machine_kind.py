@@ -12,6 +12,7 @@ from taskgen.binaries import Binaries
 from taskgen.host.qemu import DEFAULT_USER
 from taskgen.host.qemu_command import Accelerator, Launch, command, overhead_mb
 from taskgen.host.snapshot_store import SnapshotStore
+from taskgen.host.templates import Templates
 from taskgen.load import Demand
 from taskgen.machine_doctor import Dumps
 from taskgen.profiles import Profile
@@ -29,6 +30,8 @@ class MachineKind:
     :ivar icount: virtual time, where the profile offers it.
     :ivar reset: what is done to a machine between two runs.
     :ivar snapshots: where states of machines are saved; ``None``: none are.
+    :ivar templates: where the state comes from that they all go on from; ``None``: each has its
+        own, if any.
     :ivar dumps: where dumps of guests' memory go; ``None``: none are made.
     :ivar provenance: goes into each outcome, beside what the machine itself adds.
     """
@@ -40,6 +43,7 @@ class MachineKind:
     icount: bool = False
     reset: Reset = Reset.CLEAR
     snapshots: SnapshotStore | None = None
+    templates: Templates | None = None
     dumps: Dumps | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 

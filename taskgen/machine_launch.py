@@ -1,20 +1,60 @@
-"""How a machine comes by its QEMU: launched with its tap, or adopted from a dead engine."""
+"""How a machine comes by its QEMU: launched with its tap, or adopted from a dead engine.
+
+Where there is a template, the guest of one that is launched goes on from there, and need not boot.
+"""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
-from taskgen.errors import AdoptionError, LaunchError
+from taskgen.booting import RESTORED_S
+from taskgen.errors import AdoptionError, LaunchError, MachineError
+from taskgen.host.control_port import control_port
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
+from taskgen.host.memory_file import MemoryFile
+from taskgen.host.migration import restore, save
 from taskgen.host.qemu import Qemu, adopt, launch
 from taskgen.host.records import MachineRecord
+from taskgen.host.templates import Template, is_of
 from taskgen.machine_doctor import of_launch
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_snapshot import MachineSnapshot
+from taskgen.settings import Reset
 from taskgen.slots import Slot
+from taskgen.snapshot_key import nobodys_mac
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What a machine has of its own.
+
+    :ivar saved: the state that its guest goes back to; ``None``: none.
+    :ivar template: what its guest has gone on from; ``None``: nothing, or that is not known.
+    """
+
+    qemu: Qemu
+    saved: MachineSnapshot | None = None
+    template: Template | None = None
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What a run's provenance says of what its guest has started from."""
+        if tag := self.qemu.record.template:
+            age_s = (
+                round(max(0.0, time.time() - self.template.saved_at), 3) if self.template else None
+            )
+            return {"snapshot": tag, "snapshot_age_s": age_s}
+        if self.saved:
+            return self.saved.origin or {"reset": str(Reset.REBOOT)}
+        return {}
 
 
 class Launcher:
@@ -34,24 +74,97 @@ class Launcher:
         self._directory = directory
 
     async def launch(
-        self,
-        stack: AsyncExitStack,
-        troubles: MutableMapping[int, Mapping[str, Any]],
-        saved: MachineSnapshot | None = None,
-    ) -> Qemu:
-        """A new QEMU, whose guest has only begun to boot, or stands still for its saved state.
+        self, stack: AsyncExitStack, troubles: MutableMapping[int, Mapping[str, Any]]
+    ) -> Launched:
+        """A new QEMU, whose guest has only begun to boot, goes on from the template, or stands
+        still for its saved state.
 
         :param stack: it is ended with this, and its tap released.
         :param troubles: told what is wrong with one that does not start, by slot.
-        :param saved: told to look whether there is a state that it can go on from.
         :raises LaunchError: if QEMU does not start.
         :raises HostError: if the host lacks something.
         """
+        slot, templates = self._slot, self._kind.templates
+        if templates and (template := await templates.get(self._make)):
+            async with AsyncExitStack() as attempt:
+                try:
+                    qemu = await self._clone(attempt, template)
+                    stack.push_async_callback(attempt.pop_all().aclose)
+                    return Launched(qemu, template=template)
+                except MachineError as error:
+                    await templates.drop(template, str(error))
+        if saved := self._snapshot():
+            stack.callback(saved.close)
+            await saved.find()
+        paused = saved is not None and saved.snapshot is not None
+        try:
+            return Launched(await self._enter(stack, paused=paused), saved)
+        except LaunchError as error:
+            told, troubles[slot.number] = of_launch(error, slot.name)
+            raise told from error
+
+    async def proved(self, launched: Launched, error: MachineError | None = None) -> None:
+        """Whether a machine that was launched has got ready tells whether its template serves.
+
+        :param error: why it has not.
+        """
+        templates, template = self._kind.templates, launched.template
+        if templates is None or template is None:
+            return
+        if error is None:
+            templates.proved()
+        else:
+            await templates.drop(template, error.message)
+
+    async def adopt(self, stack: AsyncExitStack, record: MachineRecord) -> Launched:
+        """The QEMU that an engine before us launched; whether it is of use, :meth:`check` tells.
+
+        :param stack: it is ended with this, also where it cannot be adopted.
+        :raises AdoptionError: if it has ended, or does not answer.
+        """
+        saved = None if record.template else self._snapshot()
+        if saved:
+            stack.callback(saved.close)
+        adopting = adopt(record, directory=self._directory, inotify=self._network.inotify)
+        return Launched(await stack.enter_async_context(adopting), saved)
+
+    async def check(self, launched: Launched) -> None:
+        """Take over an adopted QEMU's tap.
+
+        :raises AdoptionError: if it is not what :meth:`launch` would give, or its tap is gone.
+        """
+        slot, qemu, templates = self._slot, launched.qemu, self._kind.templates
+        tag = qemu.record.template
+        if (
+            qemu.record.fingerprint != self._kind.fingerprint(slot)
+            or (tag and templates is None)
+            or (tag and templates and not is_of(tag, await templates.key()))
+        ):
+            raise AdoptionError(f"{slot.name}: is not what would be launched now")
+        if not await self._network.adopt_tap(slot, qemu.pid):
+            raise AdoptionError(f"{slot.name}: its tap {slot.tap} is gone")
+        if tag:
+            self._network.told(slot)
+
+    def _snapshot(self) -> MachineSnapshot | None:
+        kind = self._kind
+        if kind.reset is not Reset.SNAPSHOT or kind.snapshots is None:
+            return None
+        return MachineSnapshot(self._slot, kind, self._network.network, kind.snapshots)
+
+    async def _enter(
+        self,
+        stack: AsyncExitStack,
+        *,
+        mac: str | None = None,
+        paused: bool = False,
+        memory: MemoryFile | None = None,
+        template: str = "",
+        fingerprint: str | None = None,
+    ) -> Qemu:
         kind, slot = self._kind, self._slot
         tap = await self._network.open_tap(slot)
         stack.enter_context(tap)
-        if saved:
-            await saved.find()
         launching = launch(
             kind.profile,
             slot.name,
@@ -60,36 +173,46 @@ class Launcher:
             inotify=self._network.inotify,
             namespace=self._network.namespace,
             tap=tap,
-            mac=slot.mac,
+            mac=mac or slot.mac,
             user=kind.user,
             icount=kind.icount,
-            paused=saved is not None and saved.snapshot is not None,
+            paused=paused,
             slot=slot.number,
-            fingerprint=kind.fingerprint(slot),
+            fingerprint=kind.fingerprint(slot) if fingerprint is None else fingerprint,
+            memory=memory,
+            template=template,
         )
-        try:
-            return await stack.enter_async_context(launching)
-        except LaunchError as error:
-            told, troubles[slot.number] = of_launch(error, slot.name)
-            raise told from error
+        qemu = await stack.enter_async_context(launching)
+        stack.callback(self._network.let_tap_go, slot)  # before QEMU ends, and its tap with it
+        return qemu
 
-    async def adopt(self, stack: AsyncExitStack, record: MachineRecord) -> Qemu:
-        """The QEMU that an engine before us launched; whether it is of use, :meth:`check` tells.
+    async def _clone(self, stack: AsyncExitStack, template: Template) -> Qemu:
+        """A QEMU whose guest goes on from the template, and knows who it is.
 
-        :param stack: it is ended with this, also where it cannot be adopted.
-        :raises AdoptionError: if it has ended, or does not answer.
+        :raises MachineError: if anything of that fails.
         """
-        return await stack.enter_async_context(
-            adopt(record, directory=self._directory, inotify=self._network.inotify)
-        )
+        slot, limit_s = self._slot, min(RESTORED_S, self._kind.profile.boot_timeout_s)
+        qemu = await self._enter(stack, memory=template.memory, template=template.tag)
+        qemu.log.restored()
+        with template.state.opened() as state:
+            await restore(qemu, state, timeout_s=limit_s)
+        async with control_port(slot.name, qemu.control) as control:
+            wrong_s = await control.tell(slot, self._network.network, limit_s)
+        log.debug("%s: from the template, its clock within %.3f s", slot.name, wrong_s)
+        self._network.told(slot)
+        return qemu
 
-    async def check(self, qemu: Qemu) -> None:
-        """Take over an adopted QEMU's tap.
+    async def _make(self, template: Template) -> None:
+        """Boot the slot's machine as nobody in particular, and save its state as the template.
 
-        :raises AdoptionError: if it is not what :meth:`launch` would give, or its tap is gone.
+        :raises TaskgenError: if that fails.
         """
-        slot = self._slot
-        if qemu.record.fingerprint != self._kind.fingerprint(slot):
-            raise AdoptionError(f"{slot.name}: is not what would be launched now")
-        if not await self._network.adopt_tap(slot, qemu.pid):
-            raise AdoptionError(f"{slot.name}: its tap {slot.tap} is gone")
+        limit_s = self._kind.profile.boot_timeout_s
+        nobody = nobodys_mac(self._network.network)
+        async with AsyncExitStack() as stack:
+            # No engine adopts it: its fingerprint is that of no machine.
+            qemu = await self._enter(stack, mac=nobody, memory=template.memory, fingerprint="")
+            async with control_port(self._slot.name, qemu.control) as control:
+                await control.wait_ready(limit_s)
+            with template.state.opened() as state:
+                await save(qemu, state, timeout_s=limit_s)

@@ -17,18 +17,25 @@ TAP_S = 1.0
 
 
 class Loss:
-    """Watches one machine, until :meth:`close`.
+    """Watches one machine: the QEMU that it has, from :meth:`watch` to :meth:`let_go`.
 
+    :param name: the machine's.
     :param tap: name of its tap.
     :param on_loss: called with what has happened, once.
     """
 
-    def __init__(self, qemu: Qemu, tap: str, on_loss: Callable[[MachineError], object]) -> None:
-        self._qemu = qemu
+    def __init__(self, name: str, tap: str, on_loss: Callable[[MachineError], object]) -> None:
+        self._name = name
         self._tap = tap
         self._on_loss = on_loss
         self._error: asyncio.Future[MachineError] = asyncio.get_running_loop().create_future()
-        self._tasks = [asyncio.create_task(self._watch(), name=f"{qemu.name}: its end")]
+        self._qemu: Qemu | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def watch(self, qemu: Qemu) -> None:
+        """From now on it has this QEMU."""
+        self._qemu = qemu
+        self._tasks = [asyncio.create_task(self._watch(qemu), name=f"{self._name}: its end")]
 
     @property
     def happened(self) -> bool:
@@ -68,21 +75,23 @@ class Loss:
                 await finish(asyncio.wait([working]))
                 raise
 
-    async def close(self) -> None:
-        """Watch no more."""
-        for task in self._tasks:
+    async def let_go(self) -> None:
+        """Its QEMU is about to be ended, or let go: that is no loss. May be called again."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        await finish(asyncio.wait(self._tasks))
+        if tasks:
+            await finish(asyncio.wait(tasks))
 
-    async def _watch(self) -> None:
-        self.lose(await self._qemu.died())
+    async def _watch(self, qemu: Qemu) -> None:
+        self.lose(await qemu.died())
 
     async def _blame_tap(self) -> None:
         await asyncio.sleep(TAP_S)  # cut short by _watch, if QEMU has ended
         self.lose(
             MachineError(
-                f"{self._qemu.name}: its tap {self._tap} is gone",
+                f"{self._name}: its tap {self._tap} is gone",
                 hint="somebody deleted it; another machine is launched in its place",
-                console=self._qemu.console.tail(),
+                console=self._qemu.console.tail() if self._qemu else "",
             )
         )

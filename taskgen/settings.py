@@ -175,11 +175,14 @@ class SnapshotSettings:
     :ivar megabytes: how much of the disk they may take together (10**6 bytes); 0: no bound. The
         one that was used longest ago goes first, and none that a machine uses. A machine for
         which there is no room boots before each run.
+    :ivar templates: where a guest takes part, as the reference guest does, all machines start from
+        one state and share its memory; if not, each has a state of its own.
     """
 
     __pydantic_config__ = STRICT
 
     megabytes: float = live(4000.0)
+    templates: bool = True
 
     def __post_init__(self) -> None:
         if self.megabytes < 0:

@@ -57,6 +57,24 @@ async def snapshot_key(kind: MachineKind, slot: Slot, network: Network) -> Key:
     )
 
 
+async def template_key(kind: MachineKind, network: Network) -> Key:
+    """The key of the state that all machines of a kind can go on from, which is of none of them.
+
+    :raises ConfigError: as :func:`snapshot_key`, as for the others.
+    """
+    nobody = Slot(number=0, mac=nobodys_mac(network), address=network.subnet.network_address)
+    key = await snapshot_key(kind, nobody, network)
+    own = {name: value for name, value in key.place.items() if name not in ("mac", "address")}
+    # Who it is, and in which network, is told to each of them.
+    facts = {name: value for name, value in key.facts.items() if name != "network"}
+    return Key(slot="template", place=own, facts=facts)
+
+
+def nobodys_mac(network: Network) -> str:
+    """A MAC that no slot has."""
+    return f"{network.mac_prefix}:00"
+
+
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
 
@@ -77,12 +95,13 @@ async def _version(emulator: str) -> str:
 
 
 def _processor(accelerator: Accelerator) -> str:
-    """What a guest sees of the host: nothing where it is emulated."""
-    if accelerator is Accelerator.TCG:
-        return ""
+    """What a guest sees of the host. Where that is emulated, it is how fast the time stamp counter
+    runs: the guest has measured that when it booted."""
+    emulated = accelerator is Accelerator.TCG
+    told = "model name" if emulated else ("model", "flags", "microcode")
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    facts = sorted({line for line in lines if line.startswith(("model", "flags", "microcode"))})
-    return _digest([platform.release(), *facts])
+    facts = sorted({line for line in lines if line.startswith(told)})
+    return _digest(facts if emulated else [platform.release(), *facts])
 
 
 def _identity(path: Path) -> _Identity:

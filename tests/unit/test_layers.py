@@ -123,6 +123,7 @@ LAYERS = {
     "taskgen.machine_kind": 4,
     "taskgen.machine_launch": 4,
     "taskgen.machine_loss": 4,
+    "taskgen.machine_template": 4,
     "taskgen.machine_snapshot": 4,
     "taskgen.pool": 4,
     "taskgen.pool_keeper": 4,

@@ -1,0 +1,180 @@
+"""Machines that go on from one template: each is itself, and one that is bad is left."""
+
+import asyncio
+import re
+import subprocess
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from host_tools import fleet
+from test_session_manager import HEY, execute
+
+from taskgen.binaries import Binaries
+from taskgen.host.qemu_command import Accelerator
+from taskgen.host.snapshot_store import SnapshotStore
+from taskgen.machine import Machine
+from taskgen.machine_kind import MachineKind
+from taskgen.machine_template import with_templates
+from taskgen.settings import Reset
+
+LIMIT_S = 60
+
+#: A task that says what is to differ between machines, and what is to be right.
+WHO = r"""
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+int main(void)
+{
+    unsigned long long random = 0;
+    struct timespec now;
+    getrandom(&random, sizeof random, 0);
+    clock_gettime(CLOCK_REALTIME, &now);
+    printf("WHO %016llx %lld.%03ld\n", random, (long long)now.tv_sec, now.tv_nsec / 1000000);
+}
+"""
+
+
+@pytest.fixture
+def endless(network):
+    """The network as it is where states are saved."""
+    return replace(network, lease_time_s="infinite")
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    """A directory with the task ``who``."""
+    source = tmp_path / "who.c"
+    source.write_text(WHO)
+    words = ["musl-gcc", "-Os", "-static", "-s", "-D_GNU_SOURCE", "-o", str(tmp_path / "who")]
+    subprocess.run([*words, str(source)], check=True)
+    return tmp_path
+
+
+@asynccontextmanager
+async def templated(profile, network, path, tasks=None):
+    """The kind of machines that have a template, in a fleet; and that."""
+    directories = [*([tasks] if tasks else []), profile.binaries]
+    kind = with_templates(
+        MachineKind(
+            profile=profile,
+            accelerator=Accelerator.TCG,
+            binaries=Binaries(directories, profile.architecture),
+            reset=Reset.SNAPSHOT,
+            snapshots=SnapshotStore(path),
+        ),
+        network,
+    )
+    assert kind.templates
+    try:
+        async with fleet(network) as (directory, net):
+            yield kind, directory, net
+    finally:
+        kind.templates.close()
+
+
+@asynccontextmanager
+async def machines(kind, directory, net, *slots):
+    """Machines of these slots, started at the same time."""
+    made = [Machine(net.network.slot(number), kind, net, directory) for number in slots]
+    async with AsyncExitStack() as stack:
+        for machine in made:
+            stack.push_async_callback(machine.stop)
+        await asyncio.gather(*(machine.start() for machine in made))
+        yield made
+
+
+async def who(machine):
+    """What the task ``who`` has printed: a random number, and by how much the clock was wrong."""
+    outcome = await execute(machine, {"pkg": "who", "period": 0})
+    assert outcome.failure is None, outcome.reason
+    console = machine.qemu.console
+    assert await console.wait_for(r"WHO \S+ \S+\n", LIMIT_S)
+    number, clock = re.findall(r"WHO (\S+) (\S+)", console.tail())[-1]
+    return number, abs(float(clock) - time.time())
+
+
+def pss_kb(machine):
+    rollup = Path(f"/proc/{machine.qemu.pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])
+
+
+def test_machines_of_one_template_are_not_each_other(profile, endless, tmp_path, tasks):
+    async def main():
+        async with (
+            templated(profile, endless, tmp_path / "store", tasks) as (kind, *place),
+            machines(kind, *place, 1, 2) as made,
+        ):
+            assert [each.info.address for each in made] == ["10.200.45.1", "10.200.45.2"]
+            assert len({each.qemu.record.template for each in made} - {""}) == 1
+            net = place[-1]
+            for each in made:
+                answers = await net.who_has(each.info.address)
+                assert set(answers) == {each.slot.mac}
+
+            told = await asyncio.gather(*(who(each) for each in made))
+            again = await asyncio.gather(*(who(each) for each in made))
+            numbers = [number for number, _ in (*told, *again)]
+            assert len(set(numbers)) == len(numbers)
+            assert max(wrong_s for _, wrong_s in (*told, *again)) < 30  # what the task took, too
+
+            shared_kb = max(pss_kb(each) for each in made)
+            async with machines(replace(kind, templates=None), *place, 3) as (cold,):
+                assert cold.qemu.record.template == ""
+                assert shared_kb <= 0.5 * pss_kb(cold)
+
+    asyncio.run(main())
+
+
+def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
+    profile, endless, tmp_path
+):
+    async def perform(runs):
+        """The origins of these runs; the template that the machine came from."""
+        async with (
+            templated(profile, endless, tmp_path) as (kind, *place),
+            machines(kind, *place, 1) as (machine,),
+        ):
+            tag = machine.qemu.record.template
+            uuids, origins = set(), set()
+            for count in range(1, runs + 1):
+                outcome = await execute(machine, HEY)
+                assert outcome.failure is None, outcome.reason
+                assert outcome.provenance["runs_since_boot"] == 0
+                assert outcome.provenance["reset"] == "snapshot"
+                assert machine.info.runs == count
+                uuids.add(machine.qemu.record.uuid)
+                origins.add(outcome.provenance["snapshot"])
+            assert len(uuids) == runs
+            assert origins == {tag}
+            assert kind.snapshots.usage.snapshots == 1
+            return tag
+
+    async def main():
+        tag = await perform(3)
+        assert tag.startswith("template-")
+        assert await perform(1) == tag
+
+    asyncio.run(main())
+
+
+async def rubbish(template):
+    """Makes a template that no machine can go on from."""
+    template.state.write(0, b"no state of any device")
+
+
+def test_a_machine_boots_where_the_template_is_of_no_use(profile, endless, tmp_path):
+    async def main():
+        async with templated(profile, endless, tmp_path) as (kind, *place):
+            bad = await kind.templates.get(rubbish)
+            async with machines(kind, *place, 2) as (machine,):
+                assert machine.qemu.record.template == ""
+                assert not [note for note in tmp_path.glob("*.json") if bad.tag in note.read_text()]
+                outcome = await execute(machine, HEY)
+                assert outcome.failure is None, outcome.reason
+                assert outcome.provenance["snapshot"]  # of its own, or of another template
+
+    asyncio.run(main())
