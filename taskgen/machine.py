@@ -133,7 +133,7 @@ class Machine:
             adopted=qemu is not None and qemu.process.adopted,
             reason=self._reason,
             trouble=self._troubles.get(self.slot.number),
-            saved_at=self._saved.saved_at if self._saved else None,
+            saved_at=self._launched.saved_at if self._launched else None,
             pinned_cpus=self._cpus.pinned,
         )
 

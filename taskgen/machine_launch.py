@@ -45,6 +45,13 @@ class Launched:
     template: Template | None = None
 
     @property
+    def saved_at(self) -> float | None:
+        """When the state was saved that its guest goes back to, seconds since the epoch."""
+        if self.template:
+            return self.template.saved_at
+        return self.saved.saved_at if self.saved else None
+
+    @property
     def origin(self) -> Mapping[str, Any]:
         """What a run's provenance says of what its guest has started from."""
         if tag := self.qemu.record.template:

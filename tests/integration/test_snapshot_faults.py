@@ -153,7 +153,7 @@ def test_a_state_that_is_lost_while_the_machine_runs_costs_a_boot_and_is_made_an
             kind = kind_of(profile, store)
             async with started(kind, net, directory) as machine:
                 first = await sound(machine)
-                tag = machine._saved.snapshot.tag
+                tag = machine._launched.saved.snapshot.tag
                 delete = {"job-id": "test", "tag": tag, "devices": ["snapshots"]}
                 await machine.qemu.qmp.execute("snapshot-delete", delete)
                 second = await sound(machine)

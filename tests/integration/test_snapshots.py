@@ -91,7 +91,7 @@ def test_an_adopted_machine_goes_back_to_the_state_that_it_was_launched_with(
             try:
                 await first.start()
                 assert (await execute(first, HEY)).failure is None
-                tag, pid = first._saved.snapshot.tag, first.qemu.pid
+                tag, pid = first._launched.saved.snapshot.tag, first.qemu.pid
             finally:
                 await first.release()
             net.leases.forget("0a:06:00:00:00:01")
@@ -126,8 +126,8 @@ def test_two_fleets_share_the_store_and_none_has_the_state_of_a_machine_that_run
                 for machine in (one, two, one):
                     outcome = await execute(machine, HEY)
                     assert outcome.failure is None, outcome.reason
-                    assert outcome.provenance["snapshot"] == machine._saved.snapshot.tag
-                assert one._saved.snapshot.tag != two._saved.snapshot.tag
+                    assert outcome.provenance["snapshot"] == machine._launched.saved.snapshot.tag
+                assert one._launched.saved.snapshot.tag != two._launched.saved.snapshot.tag
             assert kind.snapshots.usage().snapshots == 2
             async with started(kind, other_net, other) as three:
                 assert three.qemu.log.boots[-1].why is Why.SNAPSHOT

@@ -150,7 +150,7 @@ def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
                 origins.add(outcome.provenance["snapshot"])
             assert len(uuids) == runs
             assert origins == {tag}
-            assert kind.snapshots.usage.snapshots == 1
+            assert kind.snapshots.usage().snapshots == 1
             return tag
 
     async def main():
