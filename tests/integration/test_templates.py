@@ -1,6 +1,7 @@
 """Machines that go on from one template: each is itself, and one that is bad is left."""
 
 import asyncio
+import os
 import re
 import subprocess
 import time
@@ -13,6 +14,7 @@ from host_tools import fleet
 from test_session_manager import HEY, execute
 
 from taskgen.binaries import Binaries
+from taskgen.errors import AdoptionError
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.machine import Machine
@@ -159,6 +161,43 @@ def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
         assert await perform(1) == tag
 
     asyncio.run(main())
+
+
+def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
+    profile, endless, tmp_path
+):
+    async def left(kind, directory, net):
+        """The record of a machine that was left running, and its process."""
+        machine = Machine(net.network.slot(1), kind, net, directory)
+        await machine.start()
+        pid = machine.qemu.pid
+        await machine.release()
+        (record,) = directory.machine_records()
+        return record, pid
+
+    async def main():
+        """The last process that was left."""
+        async with templated(profile, endless, tmp_path) as (kind, directory, net):
+            record, _ = await left(kind, directory, net)
+            net.leases.forget(net.network.slot(1).mac)  # as if another engine had told it
+            adopted = Machine(net.network.slot(1), kind, net, directory)
+            try:
+                await adopted.adopt(record)
+                assert adopted.info.address == "10.200.45.1"
+                outcome = await execute(adopted, HEY)
+                assert outcome.failure is None, outcome.reason
+                assert outcome.provenance["snapshot"] == record.template
+            finally:
+                await adopted.stop()
+
+            record, pid = await left(kind, directory, net)
+            other = Machine(net.network.slot(1), replace(kind, templates=None), net, directory)
+            with pytest.raises(AdoptionError, match="not what would be launched now"):
+                await other.adopt(record)
+            await other.stop()
+            return pid
+
+    os.waitpid(asyncio.run(main()), 0)  # it is still our child
 
 
 async def rubbish(template):
