@@ -237,6 +237,23 @@ def test_too_little_memory_is_told_as_the_likely_cause(profile, network):
     assert "may need more memory (-m)" in str(error)
 
 
+def test_a_guest_whose_clock_goes_wrong_never_gets_ready_and_says_so(profile, network):
+    """As if its kernel had measured the TSC wrongly, each time."""
+
+    async def main():
+        fast = replace(profile, append=profile.append + " tsc_early_khz=500000", boot_timeout_s=15)
+        async with fleet(network) as (directory, net):
+            machine = Machine(network.slot(1), kind_of(fast), net, directory)
+            with pytest.raises(BootError) as raised:
+                await machine.start()
+            said = machine.qemu.console.tail()
+            await machine.stop()
+        assert "it has no DHCP lease" in raised.value.message
+        assert "the clock and the ACPI timer differ by more than 1 %: booting anew" in said
+
+    asyncio.run(main())
+
+
 def test_a_guest_without_a_network_is_told_with_how_far_it_got(profile, network):
     async def main():
         deaf = replace(

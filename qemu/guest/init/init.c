@@ -147,6 +147,7 @@ int main(int count, char **arguments)
         return configure_address(count > 1 ? arguments[1] : "");
 
     mount_all();
+    begin_clock_check();
     int output = start_console_pipe(), port = open_control_port(), listening = -1, its_end = -1;
     tune_kernel();
     if (port >= 0)
@@ -156,6 +157,7 @@ int main(int count, char **arguments)
     if (port >= 0)
         stop_expecting(its_end);
     load_modules();
+    check_clock(); /* before anybody can learn our address, and begin to measure */
     pid_t network = start_network(output, port, listening);
     raise_kernel_threads();
     keep_running(output, port, taskloader, network);

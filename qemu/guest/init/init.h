@@ -17,6 +17,10 @@ pid_t launch(char *const arguments[], int output, int priority);
 void mount_all(void);
 /* modules.c: all of /lib/modules, in the order of their names. */
 void load_modules(void);
+/* clock.c: boots anew if the clock does not go right; what is done in between is the time in which
+ * that is seen. */
+void begin_clock_check(void);
+void check_clock(void);
 /* tune.c */
 void tune_kernel(void);
 /* SCHED_FIFO for a process, 0: this one. */
