@@ -1,14 +1,12 @@
 """The reference guest with a saboteur inside, and its files to be spoiled.
 
 What is typed on the console of such a machine breaks the guest in the way that it says: see
-``saboteur.c``.
+``guest/saboteur.c``.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+from guest_programs import compiled, with_program
+
 from taskgen import assets
 from taskgen.profiles import load_profile
-
-sys.path.append(str(assets.root() / "qemu" / "guest" / "image"))
-
-import cpio
 
 PROFILE = "linux-x86_64"
 
@@ -91,13 +87,8 @@ def sabotage(folder: Path) -> Iterator[Sabotage]:
     """
     shipped = load_profile(PROFILE)
     kernel, initrd = shipped.image_files()
-    program = folder / "saboteur"
-    source = Path(__file__).with_name("saboteur.c")
-    compiled = ["musl-gcc", "-Os", "-Wall", "-Werror", "-D_GNU_SOURCE", "-static", "-s"]
-    subprocess.run([*compiled, "-o", program, source], check=True)
-    # The kernel unpacks one archive after the other.
-    small = cpio.archive({"saboteur": cpio.File(program.read_bytes(), 0o755)}, time=0)
-    (folder / "initrd").write_bytes(small + initrd.read_bytes())
+    program = compiled("saboteur", folder)
+    (folder / "initrd").write_bytes(with_program(initrd, "saboteur", program))
     (folder / "vmlinux").write_bytes(kernel.read_bytes())
     (folder / f"{PROFILE}.toml").write_text(_profile(), encoding="utf-8")
     with patch.dict(os.environ, TASKGEN_PROFILES=str(folder)):
