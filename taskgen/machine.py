@@ -295,10 +295,16 @@ class Machine:
         if self.kind.templates is None or not self.kind.templates.exist:
             return await self._guest.restart(session)
         await session.close()
-        self._guest = None
-        self._network.let_tap_go(self.slot)
-        await finish(self._body.aclose())
-        self._launched = await self._launcher.launch(self._body, self._troubles)
+        console = self.console_hub
+        console.expect_next()
+        try:
+            self._guest = None
+            self._network.let_tap_go(self.slot)
+            await finish(self._body.aclose())
+            self._launched = await self._launcher.launch(self._body, self._troubles)
+            console.tell_next(self.console_hub)
+        finally:
+            console.tell_next(None)  # unless there is one
         return await self._come_up(self._launched)
 
     def _note(self, boot: Boot) -> None:

@@ -99,8 +99,16 @@ class SlotScreen:
             while (hub := self._console()) is None:
                 await self._until_changed(session)
             await session.use(hub)
+            while following := await self._next(session, hub):
+                hub = following
+                await session.use(hub)
             notice = f"\r\n[{self.name}: machine ended; waiting for the next]\r\n"
             await session.show(notice.encode())
+
+    async def _next(self, session: Screen, hub: ConsoleHub) -> ConsoleHub | None:
+        """The console with which the same machine goes on."""
+        async with beside(session.ignore_keys()):
+            return await hub.next()
 
     async def _until_changed(self, session: Screen) -> None:
         """What is typed meanwhile is for no machine: the next one must not get it."""

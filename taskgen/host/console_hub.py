@@ -44,6 +44,7 @@ class ConsoleHub:
         self._keyboard = Keyboard(name, path)
         self._viewers: set[Viewer] = set()
         self._last_words = (0, b"")  # what was there in the end, and the offset behind it
+        self._next: asyncio.Future[ConsoleHub | None] | None = None
 
     def attach(self, who: str = "somebody", *, recent: int = 0, seen: int = 0) -> Viewer:
         """One more who watches; close it. If QEMU has ended, it sees just that.
@@ -74,6 +75,20 @@ class ConsoleHub:
     def rest(self, seen: int) -> bytes:
         """What was printed behind an offset, once the console is closed: its last :data:`KEPT`."""
         return _last(*self._last_words, KEPT, seen)
+
+    def expect_next(self) -> None:
+        """The machine is about to have another QEMU in the place of this one."""
+        self._next = asyncio.get_running_loop().create_future()
+
+    def tell_next(self, hub: ConsoleHub | None) -> None:
+        """The machine has another QEMU, with this console; ``None``: there is none after all."""
+        if self._next is not None and not self._next.done():
+            self._next.set_result(hub)
+
+    async def next(self) -> ConsoleHub | None:
+        """The console with which the machine goes on, as soon as it is there; ``None``: there is
+        none, because the machine has ended."""
+        return None if self._next is None else await asyncio.shield(self._next)
 
     async def close_after(self, end: Callable[[], Awaitable[object]]) -> None:
         """Wait for the end of QEMU: nothing will be printed after that."""

@@ -141,7 +141,7 @@ def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
             machines(kind, *place, 1) as (machine,),
         ):
             tag = machine.qemu.record.template
-            uuids, origins = set(), set()
+            uuids, origins, console = set(), set(), machine.console_hub
             for count in range(1, runs + 1):
                 outcome = await execute(machine, HEY)
                 assert outcome.failure is None, outcome.reason
@@ -151,9 +151,14 @@ def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
                 uuids.add(machine.qemu.record.uuid)
                 origins.add(outcome.provenance["snapshot"])
             assert len(uuids) == runs
+            for _ in range(runs - 1):  # whoever watches is led from one QEMU to the next
+                assert console.closed.is_set()
+                console = await console.next()
+            assert console is machine.console_hub
             assert origins == {tag}
             assert kind.snapshots.usage().snapshots == 1
-            return tag
+        assert await console.next() is None
+        return tag
 
     async def main():
         tag = await perform(3)

@@ -12,7 +12,7 @@ from taskgen.api.body import StrictRouter
 from taskgen.api.context import Context, Here
 from taskgen.api.peer import who
 from taskgen.errors import MachineError
-from taskgen.host.console_hub import RECENT
+from taskgen.host.console_hub import KEPT, RECENT, ConsoleHub
 from taskgen.host.console_viewer import Viewer
 from taskgen.waiting import first_of
 
@@ -27,20 +27,31 @@ _NORMAL, _TOO_BIG, _TRY_LATER = 1000, 1009, 1013
 @router.websocket("/machines/{name}/console")
 async def console(here: Here, websocket: WebSocket, name: str, recent: bool = False) -> None:
     """Binary messages both ways. A viewer who reads too slowly misses some, and is told so in the
-    midst of it; the machine never waits. With ``recent``, the last lines come first."""
-    hub = look.console_hub(here, name)
+    midst of it; the machine never waits. With ``recent``, the last lines come first. Where another
+    QEMU takes the place of the machine's, it goes on with that."""
+    hub: ConsoleHub | None = look.console_hub(here, name)
+    assert hub is not None, "there is one"
     user = await who(websocket)
     viewer = hub.attach(user, recent=RECENT if recent else 0)
     try:
         await websocket.accept()
         log.info("%s: %s looks at its console", name, user)
-        await first_of(
-            _show(websocket, viewer), _type(here, websocket, viewer), here.closing.wait()
-        )
+        await _use(here, websocket, viewer)
+        while hub.closed.is_set() and not here.closing.is_set():
+            if (hub := await hub.next()) is None:
+                break
+            viewer.close()
+            viewer = hub.attach(user, recent=KEPT)  # all that its guest has said so far
+            await _use(here, websocket, viewer)
     finally:
         viewer.close()
         log.info("%s: %s looks away from its console", name, user)
     await _end(websocket, _NORMAL, "the daemon ends" if here.closing.is_set() else "it has ended")
+
+
+async def _use(here: Context, websocket: WebSocket, viewer: Viewer) -> None:
+    """Show and type, until the QEMU ends, the user leaves, or the daemon ends."""
+    await first_of(_show(websocket, viewer), _type(here, websocket, viewer), here.closing.wait())
 
 
 async def _show(websocket: WebSocket, viewer: Viewer) -> None:
