@@ -14,7 +14,7 @@ from taskgen.binary_store import BinaryStore
 from taskgen.bulletin import Bulletin
 from taskgen.local import FleetPlan
 from taskgen.service import Plan, service
-from taskgen.settings import QemuSettings, Settings
+from taskgen.settings import QemuSettings, Reset, RunSettings, Settings
 
 PATIENCE_S = 120
 
@@ -22,9 +22,9 @@ ENDLESS = {"version": 1, "task": [{"pkg": "hey", "period": 50, "numberofjobs": 0
 
 
 @asynccontextmanager
-async def served(profile, tmp_path):
+async def served(profile, tmp_path, reset=Reset.CLEAR):
     """The API of a service that launches machines: context and client."""
-    settings = Settings(qemu=QemuSettings(accelerator="tcg"))
+    settings = Settings(qemu=QemuSettings(accelerator="tcg"), run=RunSettings(reset=reset))
     machines = FleetPlan(profile=profile, settings=settings)
     plan = Plan(machines=machines, max_machines=1, queue=tmp_path / "queue", settings=settings)
     path = tmp_path / "api.sock"
@@ -142,6 +142,29 @@ def test_a_console_is_watched_by_several_and_ends_with_its_machine(profile, tmp_
                 async for _ in one:
                     pass  # until it ends
                 assert one.close_code == 1000
+
+    asyncio.run(main())
+
+
+def test_a_console_goes_on_where_each_run_has_another_qemu(profile, tmp_path):
+    tasks = [{"pkg": "hey", "period": 500, "numberofjobs": 2, "priority": [1, 2, 3]}]
+
+    async def main():
+        url = "ws://x/v1/machines/taskgen-1/console?recent=true"
+        async with (
+            served(profile, tmp_path, Reset.SNAPSHOT) as (_, client),
+            client.stream("GET", "events") as response,
+        ):
+            told = machines_told(response)
+            await client.post("jobs", json={"document": {"version": 1, "task": tasks}})
+            _, first = await until(told, "booting")
+            async with unix_connect(str(tmp_path / "api.sock"), url) as console:
+                seen = b""
+                async with asyncio.timeout(PATIENCE_S):
+                    while seen.count(b"binary hey") < 3:  # sent to each guest
+                        seen += await console.recv()
+                last = (await client.get("machines/taskgen-1")).json()
+            assert first["pid"] != last["pid"]
 
     asyncio.run(main())
 

@@ -78,3 +78,53 @@ def test_a_host_without_screen_is_told_of_and_tried_again(tried):
     assert slept == [1, 2, 4]
     assert isinstance(reports[0], HostError)
     assert "no program 'screen'" in reports[0].message
+
+
+class Line:
+    """A console, and the one that follows it."""
+
+    def __init__(self, following=None):
+        self.following = following
+
+    async def next(self):
+        return self.following
+
+
+def test_one_is_led_from_a_console_to_the_next_and_told_only_of_the_last_ones_end(monkeypatch):
+    used, shown, over = [], [], asyncio.Event()
+
+    class Session(Ended):
+        async def wait(self):
+            await over.wait()
+            return Exit(0)
+
+        async def use(self, hub):
+            used.append(hub)
+
+        async def show(self, data):
+            shown.append(data)
+            over.set()
+
+    @asynccontextmanager
+    async def screen(name, inotify):
+        yield Session()
+
+    last = Line()
+    first = Line(last)
+    lines = [first]
+
+    async def main():
+        keeping = SlotScreen(
+            *("taskgen-3", None), lambda: lines.pop() if lines else None, lambda *report: None
+        ).keep()
+        task = asyncio.create_task(keeping)
+        async with asyncio.timeout(30):
+            await over.wait()
+        task.cancel()
+        await asyncio.wait([task])
+
+    monkeypatch.setattr(slot_screen, "screen", screen)
+    asyncio.run(main())
+    assert used == [first, last]
+    assert len(shown) == 1
+    assert b"machine ended" in shown[0]
