@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from taskgen.collector import settle
 from taskgen.daemon.daemon import Api, Daemon, running
 from taskgen.daemon.logs import configure_logging
 from taskgen.daemon.notify import Notifier
@@ -88,6 +89,7 @@ class _Life:
         work, notifier = self._daemon.service, self._start.notifier
         notifier.ready(summary(work))
         log.info("ready: %s", summary(work))
+        settle()
         await first_of(self._signals.stop.wait(), work.keeper.failed.wait())
         if work.failure:
             raise work.failure

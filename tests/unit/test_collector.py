@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from taskgen.collector import YOUNG, seldom, tidy
+from taskgen.collector import YOUNG, seldom, settle, tidy
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +70,13 @@ def test_a_program_that_wants_no_such_looks_is_spared():
         assert gone() is not None
     finally:
         gc.enable()
+
+
+def test_what_is_settled_is_not_looked_through_any_more():
+    settled = Cycle()
+    try:
+        settle()
+        assert gc.get_freeze_count() > 0
+        assert not any(each is settled for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
