@@ -22,7 +22,7 @@ def tidy() -> None:
     process is. A program that wants no such looks is spared.
     """
     if gc.isenabled():
-        gc.collect(1)
+        gc.collect(2 if _process.settled else 1)
 
 
 def settle() -> None:
@@ -33,6 +33,7 @@ def settle() -> None:
     boots leaves.
     """
     gc.freeze()
+    _process.settled = True
 
 
 class _Seldom:
@@ -42,6 +43,7 @@ class _Seldom:
         self._lock = threading.Lock()
         self._inside = 0
         self._before = (0, 0, 0)
+        self.settled = False  # so that a look at everything is a short one
 
     def enter(self) -> None:
         with self._lock:

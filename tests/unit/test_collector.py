@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 
+from taskgen import collector
 from taskgen.collector import YOUNG, seldom, settle, tidy
 
 
@@ -72,11 +73,18 @@ def test_a_program_that_wants_no_such_looks_is_spared():
         gc.enable()
 
 
-def test_what_is_settled_is_not_looked_through_any_more():
+def test_what_is_settled_is_not_looked_through_any_more(monkeypatch):
+    monkeypatch.setattr(collector, "_process", collector._Seldom())
     settled = Cycle()
     try:
         settle()
         assert gc.get_freeze_count() > 0
         assert not any(each is settled for each in gc.get_objects())
+        kept = Cycle()
+        gone = weakref.ref(kept)
+        gc.collect()  # it is among the old ones now
+        del kept
+        tidy()
+        assert gone() is None, "what came later is looked through as a whole"
     finally:
         gc.unfreeze()
