@@ -32,6 +32,7 @@
           ├── BootError                QEMU runs, but the guest did not become ready
           ├── MachineDiedError         QEMU ended by itself
           ├── AdoptionError            what an earlier engine left cannot be taken over
+          ├── SilentGuestError         it does not take part in a template, as its profile says
           ├── SnapshotError            its state could not be saved, or not be restored
           └── UnknownMachineError      there is no machine of that name
 
@@ -219,6 +220,11 @@ class MachineDiedError(MachineError):
 
 class AdoptionError(MachineError):
     """A machine that an earlier engine left running cannot be taken over."""
+
+
+class SilentGuestError(MachineError):
+    """A guest whose profile says that it takes part in a template says nothing: as a rule it
+    cannot."""
 
 
 class SnapshotError(MachineError):

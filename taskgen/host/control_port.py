@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from taskgen.errors import MachineError
+from taskgen.errors import MachineError, SilentGuestError
 from taskgen.slots import Network, Slot
 
 #: The longest line of a guest.
@@ -36,7 +36,8 @@ class ControlPort:
     async def wait_ready(self, timeout_s: float) -> None:
         """Wait until the guest is quiescent: its state can be saved.
 
-        :raises MachineError: if it does not say so.
+        :raises SilentGuestError: if it says nothing.
+        :raises MachineError: if it says something else.
         """
         said = await self._line(timeout_s)
         if said != "ready":
@@ -64,9 +65,9 @@ class ControlPort:
             async with asyncio.timeout(timeout_s):
                 line = await self._reader.readline()
         except TimeoutError as error:
-            raise MachineError(
+            raise SilentGuestError(
                 f"{self._name}: its control port is silent for {timeout_s:g} s",
-                hint="does the guest know template.append of the profile?",
+                hint="is the guest older than its profile? The reference guest: make guest",
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a line too long
             raise MachineError(f"{self._name}: its control port: {error}") from error

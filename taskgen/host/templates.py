@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taskgen.errors import SnapshotError, TaskgenError
+from taskgen.errors import SilentGuestError, SnapshotError, TaskgenError
 from taskgen.host import template_file
 from taskgen.host.file_lock import file_lock
 from taskgen.host.memory_file import MemoryFile
@@ -174,8 +174,12 @@ class Templates:
         log.info("a template for all machines is made (once)")
         template = Template.empty(key, self._memory_bytes)
         try:
-            async with asyncio.timeout(self._make_s):
-                await make(template)
+            try:
+                async with asyncio.timeout(self._make_s):
+                    await make(template)
+            except SilentGuestError:
+                self._failures = TRIES  # the next one would have to wait as long for the same
+                raise
             template.seal()
             if await self.key() != key:  # whoever was booted may have had the new image
                 raise SnapshotError("image, profile or QEMU has changed while it was made")

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from taskgen.errors import BootError
+from taskgen.errors import BootError, SilentGuestError
 from taskgen.host.snapshot_file import Key
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.host.templates import TRIES, Templates
@@ -166,6 +166,22 @@ def test_after_a_failure_it_is_tried_again_but_not_for_ever(tmp_path):
         assert not ours.exist
 
     asyncio.run(main())
+
+
+def test_a_guest_that_says_nothing_is_waited_for_once(tmp_path, caplog):
+    calls = []
+
+    async def silent(template):
+        calls.append(template)
+        raise SilentGuestError("taskgen-1: its control port is silent for 60 s")
+
+    async def main():
+        ours = templates(tmp_path)
+        assert [await ours.get(silent) for _ in range(3)] == [None, None, None]
+
+    asyncio.run(main())
+    assert len(calls) == 1
+    assert "from now on all boot" in caplog.text
 
 
 def test_one_that_is_dropped_is_gone_from_the_disk_and_made_anew(tmp_path):
