@@ -3,9 +3,9 @@
 ``python -m benchmarks.recovery [--json FILE] [--quick]``, as root
 
 The clock starts when ``SIGKILL`` is sent to the QEMU of an idle machine. It is noticed when the
-pool is told that the machine has failed; that has a limit. Then the machine is looked at, removed,
-and another one is launched. The floor for that is an undisturbed start of one machine by the same
-fleet, from the moment at which its pool begins: from a saved state, and cold.
+pool is told that the machine has failed; that has a limit. From then on the machine is looked at,
+removed, and another one is launched. The floor for that is an undisturbed start of one machine by
+the same fleet, from the moment at which its pool begins: from a saved state, and cold.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Recovery:
     """What came of one kill.
 
     :ivar noticed_ms: until the pool knew.
-    :ivar again_s: until another machine was ready.
+    :ivar again_s: from then until another machine was ready.
     """
 
     noticed_ms: float
     again_s: float
 
     def __str__(self) -> str:
-        return f"noticed after {self.noticed_ms:.1f} ms, ready again after {self.again_s:.2f} s"
+        return f"noticed after {self.noticed_ms:.1f} ms, ready again {self.again_s:.2f} s later"
 
 
 async def _measure(options: argparse.Namespace) -> list[Line]:
@@ -75,7 +75,7 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
         lines += [
             within(f"SIGKILL of a QEMU noticed ({name})", NOTICED_MS, noticed_ms, unit="ms"),
             compare(
-                f"ready again after SIGKILL, beside a start {name}",
+                f"ready again once it is noticed, beside a start {name}",
                 floor,
                 [each.again_s for each in ours],
                 goal=AGAIN,
@@ -118,7 +118,7 @@ async def _recovery(fleet: LocalFleet) -> Recovery:
         await failed.wait()
         await again.wait()
         queue.release()
-    return Recovery((failed_at - killed_at) * 1e3, again_at - killed_at)
+    return Recovery((failed_at - killed_at) * 1e3, again_at - failed_at)
 
 
 if __name__ == "__main__":
