@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -24,12 +24,10 @@ from taskgen.host.waiting import finish
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.lifecycle import Lifecycle, MachineState
 from taskgen.load import Load
+from taskgen.machine_body import MachineBody
 from taskgen.machine_cpus import MachineCpus
-from taskgen.machine_guest import Guest
 from taskgen.machine_info import MachineInfo
 from taskgen.machine_kind import MachineKind
-from taskgen.machine_launch import Launched, Launcher
-from taskgen.machine_loss import Loss
 from taskgen.session import Session
 from taskgen.session_manager import Boot, Rules, SessionManager
 from taskgen.slots import Slot
@@ -66,16 +64,17 @@ class Machine:
         self.ready_s: float | None = None  #: seconds from the launch to the answer
         self._network = network
         self._directory = directory
-        self._launcher = Launcher(slot, kind, network, directory)
         self._troubles = {} if troubles is None else troubles
         self._stack = AsyncExitStack()
-        self._body = AsyncExitStack()  # what goes when another QEMU comes in the place of this one
         self._cpus = MachineCpus(slot.name, slot.number, load or Load(kind.demand))
+        self._body = MachineBody(
+            *(slot, kind, network, directory),
+            cpus=self._cpus,
+            troubles=self._troubles,
+            on_lost=self._fail,
+        )
         self._life = Lifecycle(slot.name)
-        self._launched: Launched | None = None
-        self._loss: Loss | None = None
         self._manager: SessionManager | None = None
-        self._guest: Guest | None = None  # of the QEMU that there is
         self._run: str | None = None
         self._runs = 0
         self._reason = ""
@@ -101,8 +100,8 @@ class Machine:
     @property
     def qemu(self) -> Qemu:
         """Its QEMU; only while there is one."""
-        assert self._launched is not None, f"{self.name} is {self.state}"
-        return self._launched.qemu
+        assert self._body.qemu is not None, f"{self.name} is {self.state}"
+        return self._body.qemu
 
     @property
     def console_hub(self) -> ConsoleHub:
@@ -113,7 +112,7 @@ class Machine:
     def info(self) -> MachineInfo:
         """What there is to be told of it."""
         lease = self._network.leases.current(self.slot.mac) if self._manager else None
-        qemu = self._launched.qemu if self._launched else None
+        qemu, launched = self._body.qemu, self._body.launched
         record = qemu.record if qemu else None
         return MachineInfo(
             name=self.name,
@@ -133,7 +132,7 @@ class Machine:
             adopted=qemu is not None and qemu.process.adopted,
             reason=self._reason,
             trouble=self._troubles.get(self.slot.number),
-            saved_at=self._launched.saved_at if self._launched else None,
+            saved_at=launched.saved_at if launched else None,
             pinned_cpus=self._cpus.pinned,
         )
 
@@ -147,14 +146,11 @@ class Machine:
         :raises MachineError: if QEMU does not start, or ends, or its guest does not get ready.
         :raises HostError: if the host lacks something.
         """
-        self._life.to(MachineState.LAUNCHING)
-        self._stack.enter_context(self._cpus.present())
-        self._stack.push_async_callback(self._body.aclose)
-        self._launched = await self._launcher.launch(self._body, self._troubles)
-        self._life.to(MachineState.BOOTING)
-        session = await self._come_up(self._launched)
+        self._begin(MachineState.LAUNCHING)
+        session = await self._body.launch(lambda: self._life.to(MachineState.BOOTING))
         self.ready_s = time.monotonic() - self.qemu.launched_at
-        self._ready(session, Boot())
+        # Before its first run, too, the guest is to be as it will be before the others.
+        self._ready(session, Boot(runs=0 if self._body.as_saved else None))
         log.info("%s: ready after %.1f s", self.name, self.ready_s)
 
     async def adopt(self, record: MachineRecord) -> None:
@@ -166,13 +162,8 @@ class Machine:
         :raises MachineError: if it has ended, is not what :meth:`start` would launch now, or its
             guest does not answer.
         """
-        self._life.to(MachineState.ADOPTING)
-        self._stack.enter_context(self._cpus.present())
-        self._stack.push_async_callback(self._body.aclose)
-        self._launched = await self._launcher.adopt(self._body, record)
-        await self._launcher.check(self._launched)
-        guest, loss = self._watch(self._launched)
-        session = await loss.unless(self._begin(guest.adopt))
+        self._begin(MachineState.ADOPTING)
+        session = await self._body.adopt(record)
         self._ready(session, self._notes.read())
         log.info("%s: adopted, pid %d", self.name, self.qemu.pid)
 
@@ -206,28 +197,24 @@ class Machine:
     async def _carry_out(self, run: Run, emit: Emit) -> tuple[Outcome, bool]:
         """The outcome of a run, and whether the machine can take another one."""
         assert self._manager is not None, "there is a session"
-        assert self._guest is not None, "there is a QEMU"
-        assert self._loss is not None, "it is watched"
-        self._guest.begin_run()
+        if self._body.guest is not None:
+            self._body.guest.begin_run()
         try:
-            outcome = await self._loss.unless(self._manager.execute(run, emit))
+            outcome = await self._body.unless_lost(self._manager.execute(run, emit))
         except MachineError as error:
             died = isinstance(error, MachineDiedError)
             failure = FailureClass.MACHINE if died else FailureClass.INFRASTRUCTURE
             outcome = self._manager.broken_off(run, failure, error.message)
         if self._manager.refused:
             return outcome, True
-        return await self._judge(outcome, stalled=self._manager.boot.stalled)
-
-    async def _judge(self, outcome: Outcome, *, stalled: bool) -> tuple[Outcome, bool]:
-        if self._guest is None or self._guest.session is None:
+        guest = self._body.guest
+        if guest is None or guest.session is None:
             return outcome, False  # no other guest has come in the place of the last one
-        return await self._guest.judge(outcome, stalled=stalled)
+        return await guest.judge(outcome, stalled=self._manager.boot.stalled)
 
     def tap_gone(self) -> None:
         """Its tap is gone: unless its QEMU has just ended, it is of no use any more."""
-        if self._loss is not None and self._guest is not None:
-            self._loss.tap_gone()
+        self._body.tap_gone()
 
     async def stop(self) -> None:
         """End it and release all that it holds, in whatever state it is."""
@@ -236,82 +223,29 @@ class Machine:
             return
         if self.state is MachineState.READY and not self.usable:  # nobody was told of that yet
             self._trouble = f"{self.name}: its connection has ended"
-        if self._trouble and self._guest is not None:
-            self._reason = await finish(self._guest.of_idle(self._trouble))
+        if self._trouble and self._body.guest is not None:
+            self._reason = await finish(self._body.guest.of_idle(self._trouble))
         self._life.to(MachineState.STOPPING)
-        self._network.let_tap_go(self.slot)
         await finish(self._stack.aclose())
         self._life.to(MachineState.STOPPED)
 
     async def release(self) -> None:
         """Let go of it and leave it running for the next engine; stop it if it is of no use."""
-        if self._launched is not None and self.state in _KEPT:
-            self.qemu.left_running = True
+        if self._body.qemu is not None and self.state in _KEPT:
+            self._body.qemu.left_running = True
         await self.stop()
 
     @property
     def _notes(self) -> BootNotes:
         return BootNotes(self._directory.machine(self.name), self.qemu.record.uuid)
 
-    def _watch(self, launched: Launched) -> tuple[Guest, Loss]:
-        if self._loss is None:
-            self._loss = Loss(self.name, self.slot.tap, lambda error: self._fail(error.message))
-        self._guest = Guest(
-            self.slot,
-            self.kind,
-            self._network,
-            launched,
-            troubles=self._troubles,
-            loss=self._loss,
-            on_lost=self._fail,
-        )
-        self._body.push_async_callback(self._guest.close)
-        return self._guest, self._loss
-
-    async def _come_up(self, launched: Launched) -> Session:
-        """Wait until the guest of a QEMU just launched is ready."""
-        guest, loss = self._watch(launched)
-        try:
-            session = await loss.unless(self._begin(guest.start))
-        except MachineError as error:
-            await self._launcher.proved(launched, error)
-            raise await guest.of_boot(error) from error
-        await self._launcher.proved(launched)
-        return session
-
-    async def _begin(self, get_ready: Callable[[], Awaitable[Session]]) -> Session:
-        self._body.callback(self._cpus.close)
-        await self._cpus.find(self.qemu)
-        return await get_ready()
-
-    async def _restart(self, session: Session) -> Session:
-        """Have the next run begin with a fresh guest. Where there is a template, that is one in
-        another QEMU: as quick as to have this one load a state, and its memory stays shared.
-
-        :raises MachineError: if it does not get ready.
-        :raises HostError: if the host lacks something.
-        """
-        assert self._guest is not None, "there is a session"
-        if self.kind.templates is None or not self.kind.templates.exist:
-            return await self._guest.restart(session)
-        await session.close()
-        console = self.console_hub
-        console.expect_next()
-        try:
-            self._guest = None
-            self._network.let_tap_go(self.slot)
-            await finish(self._body.aclose())
-            self._launched = await self._launcher.launch(self._body, self._troubles)
-            console.tell_next(self.console_hub)
-        finally:
-            console.tell_next(None)  # unless there is one
-        return await self._come_up(self._launched)
+    def _begin(self, state: MachineState) -> None:
+        self._life.to(state)
+        self._stack.enter_context(self._cpus.present())
+        self._stack.push_async_callback(self._body.end)
 
     def _note(self, boot: Boot) -> None:
         self._notes.write(boot)
-
-    def _origin(self) -> Mapping[str, Any]:
-        return self._launched.origin if self._launched else {}
 
     def _ready(self, session: Session, boot: Boot) -> None:
         self._note(boot)
@@ -321,20 +255,19 @@ class Machine:
             Rules(reset=self.kind.reset, after_stall=True),
             binaries=self.kind.binaries,
             optimize=self.kind.profile.optimize,
-            restart=self._restart,
+            restart=self._body.restart,
             lost_class=FailureClass.MACHINE,
             note=self._note,
             measure=self._cpus.measure,
-            origin=self._origin,
+            origin=lambda: self._body.origin,
         )
         self._stack.push_async_callback(self._manager.close)
         self._life.to(MachineState.READY)
 
     def _run_is_over(self, *, sound: bool, reason: str = "") -> None:
-        assert self._loss is not None, "it has carried out a run"
         self._run = None
         self._runs += 1
-        if sound and not self._loss.happened:
+        if sound and not self._body.lost:
             self._life.to(MachineState.READY)
         else:
             self._reason = reason

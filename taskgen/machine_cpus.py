@@ -96,6 +96,7 @@ class MachineCpus:
 
     def close(self) -> None:
         """Give back what is held."""
+        self._wanted = self._pinned = None
         threads, self._threads = self._threads, None
         if threads:
             threads.close()

@@ -36,6 +36,7 @@ class Guest:
     :param troubles: where the last diagnosis of each slot is kept.
     :param loss: of the machine; told which QEMU it has.
     :param on_lost: called with what has happened to it; must not block.
+    :ivar as_saved: whether it is just as it was saved, or no state of it is.
     :ivar session: the one with it, which may have ended; ``None`` until it was ready once.
     """
 
@@ -50,7 +51,9 @@ class Guest:
         loss: Loss,
         on_lost: Callable[[str], object],
     ) -> None:
+        self.as_saved = True
         self.session: Session | None = None
+        self._in_place = kind.goes_back_in_place
         self._slot = slot
         self._profile = kind.profile
         self._network = network
@@ -196,6 +199,7 @@ class Guest:
             await saved.do_without(error)
             await self._resets.perform()
             return await self._ready()
+        self.as_saved = self._in_place
         return session
 
     async def _restored(self, saved: MachineSnapshot) -> Session | None:

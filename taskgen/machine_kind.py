@@ -48,6 +48,17 @@ class MachineKind:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def goes_back_in_place(self) -> bool:
+        """Whether a QEMU that runs can have its guest go back to a saved state as a whole.
+
+        An emulated x86 has a time-stamp counter that never goes back within one process
+        (``cpu_get_ticks()`` in QEMU's ``softmmu/cpu-timers.c``): the guest's clock, which is read
+        from it, would jump ahead by all the time since the process began.
+        """
+        emulated = self.accelerator is Accelerator.TCG and not self.icount
+        return not (emulated and self.profile.architecture in ("x86_64", "i386"))
+
+    @property
     def demand(self) -> Demand:
         """What each of them asks of the host. Where time is virtual, one thread does it all."""
         return Demand(

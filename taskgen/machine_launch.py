@@ -79,6 +79,7 @@ class Launcher:
         self._kind = kind
         self._network = network
         self._directory = directory
+        self._saved: MachineSnapshot | None = None
 
     async def launch(
         self, stack: AsyncExitStack, troubles: MutableMapping[int, Mapping[str, Any]]
@@ -101,7 +102,6 @@ class Launcher:
                 except MachineError as error:
                     await templates.drop(template, str(error))
         if saved := self._snapshot():
-            stack.callback(saved.close)
             await saved.find()
         paused = saved is not None and saved.snapshot is not None
         try:
@@ -130,8 +130,6 @@ class Launcher:
         :raises AdoptionError: if it has ended, or does not answer.
         """
         saved = None if record.template else self._snapshot()
-        if saved:
-            stack.callback(saved.close)
         adopting = adopt(record, directory=self._directory, inotify=self._network.inotify)
         return Launched(await stack.enter_async_context(adopting), saved)
 
@@ -153,11 +151,17 @@ class Launcher:
         if tag:
             self._network.told(slot)
 
+    def close(self) -> None:
+        """Give back what is held for the next launch; all that was launched has ended."""
+        if self._saved:
+            self._saved.close()
+
     def _snapshot(self) -> MachineSnapshot | None:
         kind = self._kind
-        if kind.reset is not Reset.SNAPSHOT or kind.snapshots is None:
-            return None
-        return MachineSnapshot(self._slot, kind, self._network.network, kind.snapshots)
+        if self._saved is None and kind.reset is Reset.SNAPSHOT and kind.snapshots:
+            network = self._network.network
+            self._saved = MachineSnapshot(self._slot, kind, network, kind.snapshots)
+        return self._saved
 
     async def _enter(
         self,

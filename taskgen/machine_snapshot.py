@@ -36,7 +36,8 @@ class _Saved:
 
 
 class MachineSnapshot:
-    """For one QEMU: :meth:`find` before its launch, :meth:`attach` after it, :meth:`close` at last.
+    """For one machine: :meth:`find` before each launch of a QEMU for it, :meth:`attach` after it,
+    :meth:`close` at last.
 
     :param kind: what the machine is.
     :ivar useless: why no state of this QEMU's machine is saved; empty: one can be.
@@ -80,10 +81,16 @@ class MachineSnapshot:
         return {"snapshot": found.tag, "snapshot_age_s": age_s}
 
     async def find(self) -> None:
-        """Look for a state that a machine which is launched now could go on from."""
+        """Look for a state that a machine which is launched now could go on from.
+
+        The one that the last QEMU of the machine had is not looked at as a whole again.
+        """
         try:
-            self._key = await snapshot_key(self._kind, self._slot, self._network)
-            self._place = await in_thread(None, self._store.take, self._key, undo=Place.close)
+            key = await snapshot_key(self._kind, self._slot, self._network)
+            if self._place is None or self._place.snapshot is None or key != self._key:
+                self.close()
+                self._key = key
+                self._place = await in_thread(None, self._store.take, key, undo=Place.close)
         except (OSError, TaskgenError) as error:
             self._do_without(str(error))
 
@@ -209,8 +216,10 @@ class MachineSnapshot:
     def close(self) -> None:
         """The machine has ended, or is let go."""
         self._store.can(self._slot.name)
+        self.useless = ""
         if self._place:
             self._place.close()
+            self._place = None
 
     async def _open_new(self) -> None:
         assert self._place, "it was taken"

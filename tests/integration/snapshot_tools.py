@@ -11,13 +11,14 @@ from taskgen.machine_kind import MachineKind
 from taskgen.settings import Reset
 
 
-def kind_of(profile, path, *, limit_bytes=0):
+def kind_of(profile, path, *, limit_bytes=0, **options):
     return MachineKind(
         profile=profile,
         accelerator=Accelerator.TCG,
         binaries=Binaries([profile.binaries], profile.architecture),
         reset=Reset.SNAPSHOT,
         snapshots=SnapshotStore(path, limit_bytes),
+        **options,
     )
 
 
@@ -42,11 +43,14 @@ def kill_amid(monkeypatch, machine, command):
     """Have the machine's QEMU killed while it carries out a job, the next time that it does."""
     carry_out = snapshot_drive.run_job
 
+    def on_event(name, data):
+        if name == "JOB_STATUS_CHANGE" and data["status"] == "running":
+            machine.qemu.process.signal(9)
+
     async def killed(qmp, asked, arguments, *, timeout_s):
         if asked == command:
             monkeypatch.setattr(snapshot_drive, "run_job", carry_out)
-            # The guest is stopped at the job's start.
-            qmp.on_event(lambda name, data: name == "STOP" and machine.qemu.process.signal(9))
+            qmp.on_event(on_event)
         await carry_out(qmp, asked, arguments, timeout_s=timeout_s)
 
     monkeypatch.setattr(snapshot_drive, "run_job", killed)

@@ -128,7 +128,7 @@ def test_a_guest_that_does_not_come_back_after_a_reset_is_the_machines_failure(p
     async def main():
         async with booted(profile, network, reset=Reset.REBOOT) as machine:
             assert (await execute(machine, HEY)).failure is None
-            machine._guest._profile = replace(profile, boot_timeout_s=0.5)
+            machine._body.guest._profile = replace(profile, boot_timeout_s=0.5)
             outcome = await execute(machine, HEY)
             assert outcome.failure is FailureClass.MACHINE
             assert re.search(

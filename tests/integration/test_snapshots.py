@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -22,15 +23,20 @@ def network(network):
     return replace(network, lease_time_s="infinite")
 
 
+#: With virtual time a QEMU goes back in place; else another one starts from the state.
+in_place_or_not = pytest.mark.parametrize("icount", [False, True])
+
+
+@in_place_or_not
 def test_each_run_begins_from_the_saved_state_and_another_machine_starts_from_it(
-    profile, network, tmp_path
+    profile, network, tmp_path, icount
 ):
-    kind = kind_of(profile, tmp_path)
+    kind = kind_of(profile, tmp_path, icount=icount)
 
     async def main():
         async with fleet(network) as (directory, net):
             async with started(kind, net, directory) as machine:
-                tags = set()
+                tags, clocks_us, pids = set(), [], set()
                 for _ in range(3):
                     outcome = await execute(machine, HEY)
                     assert outcome.failure is None, outcome.reason
@@ -38,10 +44,17 @@ def test_each_run_begins_from_the_saved_state_and_another_machine_starts_from_it
                     assert outcome.provenance["runs_since_boot"] == 0
                     assert outcome.provenance["snapshot_age_s"] > 0
                     tags.add(outcome.provenance["snapshot"])
-                assert machine.qemu.console.tail(200).count("binary hey") == 3  # sent each time
-                pid = machine.qemu.pid
+                    clocks_us.append(outcome.events[0].at_us)
+                    pids.add(machine.qemu.pid)
+                assert len(pids) == (1 if icount else 3)
+                # It has forgotten its uploads.
+                assert f"{machine.qemu.console.tail(200)}".count("binary hey") == (
+                    3 if icount else 1
+                )
+                # Its clock does not even go on by the spans of the runs, boots and pauses.
+                assert max(clocks_us) - min(clocks_us) < 1_000_000, clocks_us
             async with started(kind, net, directory) as machine:
-                assert machine.qemu.pid != pid
+                assert machine.qemu.pid not in pids
                 assert machine.qemu.log.boots[-1].why is Why.SNAPSHOT
                 assert "Linux" not in machine.qemu.console.tail(200)
                 assert machine.info.address == "10.200.45.1"
@@ -80,10 +93,11 @@ def test_what_else_makes_a_guest_start_anew_has_it_go_back_too(profile, network,
     asyncio.run(main())
 
 
+@in_place_or_not
 def test_an_adopted_machine_goes_back_to_the_state_that_it_was_launched_with(
-    profile, network, tmp_path
+    profile, network, tmp_path, icount
 ):
-    kind = kind_of(profile, tmp_path)
+    kind = kind_of(profile, tmp_path, icount=icount)
 
     async def main():
         async with fleet(network) as (directory, net):
@@ -91,7 +105,7 @@ def test_an_adopted_machine_goes_back_to_the_state_that_it_was_launched_with(
             try:
                 await first.start()
                 assert (await execute(first, HEY)).failure is None
-                tag, pid = first._launched.saved.snapshot.tag, first.qemu.pid
+                tag, pid = first._body.launched.saved.snapshot.tag, first.qemu.pid
             finally:
                 await first.release()
             net.leases.forget("0a:06:00:00:00:01")
@@ -108,7 +122,9 @@ def test_an_adopted_machine_goes_back_to_the_state_that_it_was_launched_with(
                 await second.stop()
             return pid
 
-    os.waitpid(asyncio.run(main()), 0)  # it was our child before we adopted it
+    pid = asyncio.run(main())
+    with suppress(ChildProcessError):  # it was our child before we adopted it
+        os.waitpid(pid, 0)
 
 
 def test_two_fleets_share_the_store_and_none_has_the_state_of_a_machine_that_runs(
@@ -123,11 +139,13 @@ def test_two_fleets_share_the_store_and_none_has_the_state_of_a_machine_that_run
                 started(kind, other_net, other) as two,
             ):
                 assert one.info.mac == two.info.mac
+                tags = {}
                 for machine in (one, two, one):
                     outcome = await execute(machine, HEY)
                     assert outcome.failure is None, outcome.reason
-                    assert outcome.provenance["snapshot"] == machine._launched.saved.snapshot.tag
-                assert one._launched.saved.snapshot.tag != two._launched.saved.snapshot.tag
+                    tags.setdefault(machine, set()).add(outcome.provenance["snapshot"])
+                assert [len(each) for each in tags.values()] == [1, 1]
+                assert tags[one] != tags[two]
             assert kind.snapshots.usage().snapshots == 2
             async with started(kind, other_net, other) as three:
                 assert three.qemu.log.boots[-1].why is Why.SNAPSHOT

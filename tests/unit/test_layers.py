@@ -118,6 +118,7 @@ LAYERS = {
     "taskgen.local": 4,
     "taskgen.machine": 4,
     "taskgen.machine_doctor": 4,
+    "taskgen.machine_body": 4,
     "taskgen.machine_cpus": 4,
     "taskgen.machine_guest": 4,
     "taskgen.machine_kind": 4,
