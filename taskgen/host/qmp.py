@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import EventListener, QMPClient, QMPError
+from qemu.qmp import Message, QMPClient, QMPError
 
 from taskgen.errors import MachineError
 from taskgen.host.waiting import finish
@@ -28,8 +28,9 @@ class Qmp:
         self.name = name
         self._client = client
         self._callbacks = callbacks
-        self._listener = EventListener()
-        client.register_listener(self._listener)
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        # The client would keep each event for good, in a history of its own.
+        client.events.event_filter = self._take
         self._reader = asyncio.create_task(self._read_events(), name=f"{name}: QMP events")
 
     @classmethod
@@ -135,9 +136,13 @@ class Qmp:
         except (QMPError, OSError, EOFError) as error:
             raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
 
+    def _take(self, event: Message) -> bool:
+        self._events.put_nowait(event)
+        return False
+
     async def _read_events(self) -> None:
         while True:
-            event = await self._listener.get()
+            event = await self._events.get()
             name, data = str(event["event"]), event.get("data")
             data = data if isinstance(data, dict) else {}
             log.debug("%s: QMP event %s %s", self.name, name, data)

@@ -106,6 +106,21 @@ def test_reset_is_told_by_an_event(profile):
     asyncio.run(main())
 
 
+def test_events_are_told_and_then_kept_by_nobody(profile):
+    async def main():
+        told = []
+        async with lone_machine(profile) as qemu:
+            qemu.qmp.on_event(lambda name, data: told.append(name))
+            for _ in range(3):
+                await qemu.qmp.execute("stop")
+                await qemu.qmp.execute("cont")
+            await qemu.qmp.status()
+            assert told == ["STOP", "RESUME"] * 3
+            assert qemu.qmp._client.events.history == ()
+
+    asyncio.run(main())
+
+
 def test_stopped_qemu_is_ended_all_the_same(profile):
     async def main():
         async with lone_machine(profile) as qemu:
