@@ -89,6 +89,7 @@ def newest_s(found):
     [
         # Virtual time is what an emulated x86 goes back in.
         pytest.param({"icount": True, "template": False}, id="in place"),
+        pytest.param({"icount": False, "template": False}, id="another QEMU"),
         pytest.param({"icount": False, "template": True}, id="template"),
     ],
 )
