@@ -22,6 +22,9 @@ from taskgen.settings import Reset
 
 log = logging.getLogger(__name__)
 
+#: Why a guest starts anew where that is the policy: with millions of runs, nothing for the log.
+EACH_RUN = "a fresh start for each run"
+
 #: Has the guest start anew, and returns a session with it once it answers ``AVAILABLE``. The old
 #: session is closed, whatever happens. Raises ``TaskgenError`` if the guest does not come back.
 Restart = Callable[[Session], Awaitable[Session]]
@@ -86,7 +89,7 @@ class Rules:
         if boot.unknown and boot.missing(wanted) and not self.trust:
             return "which binaries it has had is not known"
         if self.reset is not Reset.CLEAR and (boot.runs != 0 or boot.unknown):
-            return "a fresh start for each run"
+            return EACH_RUN
         return ""
 
 
@@ -176,7 +179,8 @@ class SessionManager:
         await self.session.close()
 
     async def _start_anew(self, why: str) -> None:
-        log.info("%s: starts anew: %s", self.name, why)
+        level = logging.DEBUG if why == EACH_RUN else logging.INFO
+        log.log(level, "%s: starts anew: %s", self.name, why)
         self._note(Boot(unknown=True))
         self.session = await self._restart(self.session)
         self.boot = Boot()

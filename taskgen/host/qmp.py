@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import Message, QMPClient, QMPError
+from qemu.qmp import ConnectError, Message, QMPClient, QMPError
+from qemu.qmp.qmp_client import GreetingError
 
 from taskgen.errors import MachineError
 from taskgen.host.waiting import finish
@@ -39,11 +40,9 @@ class Qmp:
 
         :raises MachineError: if that fails, or takes longer than ``timeout_s``.
         """
-        client = QMPClient(name)
-        client.logger.setLevel(logging.CRITICAL)  # what fails is raised, and told by who catches it
         try:
             async with asyncio.timeout(timeout_s):
-                await client.connect(str(path))
+                client = await _greeted(name, path)
         except TimeoutError as error:
             raise MachineError(f"{name}: QEMU did not answer within {timeout_s:g} s") from error
         except (QMPError, OSError) as error:
@@ -148,3 +147,21 @@ class Qmp:
             log.debug("%s: QMP event %s %s", self.name, name, data)
             for callback in tuple(self._callbacks):
                 callback(name, data)
+
+
+async def _greeted(name: str, path: Path) -> QMPClient:
+    """A client that has understood QEMU's greeting.
+
+    What QEMU still has to say to the one before us comes first at times, and once only.
+    """
+    for again in (True, False):
+        client = QMPClient(name)
+        client.logger.setLevel(logging.CRITICAL)  # what fails is raised, and told by who catches it
+        try:
+            await client.connect(str(path))
+        except ConnectError as error:
+            if again and isinstance(error.exc, GreetingError):
+                continue
+            raise
+        return client
+    raise AssertionError("the second time it returns or raises")
