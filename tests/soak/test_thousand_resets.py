@@ -1,9 +1,9 @@
 """A machine that goes back to its saved state a thousand times: nothing grows, and no run fails."""
 
 import asyncio
+import gc
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from taskgen.audience import Audience
 from taskgen.engine import Engine
 from taskgen.events.handler import EventHandler
 from taskgen.host.records import state_root
+from taskgen.lifecycle import MachineState
 from taskgen.local import FleetPlan, local_fleet
 from taskgen.queue import JobQueue, JobSpec
 from taskgen.settings import QemuSettings, Reset, RunSettings, Settings, SnapshotSettings
@@ -26,8 +27,9 @@ PATIENCE_S = 2400
 #: A sample is taken after so many runs.
 EVERY = 5
 
-#: What memory may differ by, for all runs together: 5 KiB for each of a thousand would be a leak.
-NOISE_KB = 2500
+#: What memory may differ by: 2 KiB for each of a thousand runs would be a leak. Objects count, too:
+#: a few that each run leaves show sooner there than in memory that is used again in pieces.
+NOISE_KB, OBJECTS = 1000, 500
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Sample:
     qemu_kb: int  # its own memory, which it shares with nobody
     qemu_fds: int
     engine_kb: int
+    engine_objects: int  # of Python's, that are in use
     engine_fds: int
     engine_threads: int
     snapshots_kb: int  # on the disk
@@ -61,12 +64,14 @@ def files_in(path):
 
 def sample(runs, qemu):
     snapshots = files_in(state_root() / "snapshots")
+    gc.collect()  # the engine seldom does: garbage is no leak
     return Sample(
         runs=runs,
         qemu=qemu,
         qemu_kb=own_kb(qemu),
         qemu_fds=fds(qemu),
         engine_kb=own_kb(os.getpid()),
+        engine_objects=len(gc.get_objects()),
         engine_fds=fds(os.getpid()),
         engine_threads=len(os.listdir("/proc/self/task")),
         snapshots_kb=sum(each.stat().st_blocks for each in snapshots) // 2,
@@ -80,7 +85,6 @@ class Watch(EventHandler):
     def __init__(self):
         self.samples, self.failed, self.origins = [], [], set()
         self.runs, self.due = 0, EVERY
-        self.pool = None
 
     def on_finish(self, run):
         outcome = run.outcome
@@ -90,12 +94,13 @@ class Watch(EventHandler):
             print(*self.failed[-1], sep="\n", flush=True)
         told = outcome.provenance
         self.origins.add((told.get("reset"), told.get("runs_since_boot"), told.get("snapshot")))
-        (machine,) = self.pool.info
-        if self.runs >= self.due and machine.pid:
-            with suppress(FileNotFoundError, ProcessLookupError):  # the next QEMU is on its way
-                self.samples.append(sample(self.runs, machine.pid))
-                self.due = self.runs + EVERY
-                print(self.samples[-1], flush=True)
+
+    def on_change(self, name, info):
+        """The machine is between two runs: its QEMU is there, and at no other work."""
+        if info and info.state is MachineState.READY and info.runs >= self.due:
+            self.due = info.runs + EVERY
+            self.samples.append(sample(info.runs, info.pid))
+            print(self.samples[-1], flush=True)
 
 
 def watched(profile, path, *, runs, icount, templates):
@@ -113,9 +118,10 @@ def watched(profile, path, *, runs, icount, templates):
         async with local_fleet(plan) as fleet, JobQueue.open(path / "queue.db") as queue:
             await queue.add(job)
             engine = Engine(queue, Audience([watch]))
-            watch.pool = fleet.pool(engine, queue, limit=1)
+            pool = fleet.pool(engine, queue, limit=1)
+            pool.on_change(watch.on_change)
             async with asyncio.timeout(PATIENCE_S):
-                await watch.pool.run()
+                await pool.run()
             await engine.close()
             assert queue.counts.failed_attempts == 0
 
@@ -125,7 +131,7 @@ def watched(profile, path, *, runs, icount, templates):
 
 def grown(samples, what):
     """By how much the least of the last quarter is more than that of the second one. In the first
-    one all that is kept is made; what is held for a moment only is not in all of a quarter."""
+    one all that is kept is made."""
     values = [getattr(each, what) for each in samples]
     quarter = len(values) // 4
     return min(values[-quarter:]) - min(values[quarter : 2 * quarter])
@@ -139,6 +145,7 @@ def check(watch, runs):
     assert state
     for held in ("qemu_fds", "engine_fds", "engine_threads", "snapshots_kb", "files"):
         assert grown(watch.samples, held) <= 0, held
+    assert grown(watch.samples, "engine_objects") < OBJECTS
     for memory in ("qemu_kb", "engine_kb"):
         assert grown(watch.samples, memory) < NOISE_KB, memory
 
