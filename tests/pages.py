@@ -97,6 +97,7 @@ NOT_RUN = {
     ("README.md", "git clone <this repository> taskgen && cd taskgen"): (
         "runs these tests; test_docs.py looks whether the targets are there"
     ),
+    ("docs/guest.md", "[template]"): "a part of a profile, which tests/unit/test_profiles.py reads",
     ("docs/install.md", "sudo git clone <this repository> /opt/taskgen && cd /opt/taskgen"): (
         _INSTALLS
     ),

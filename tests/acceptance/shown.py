@@ -10,6 +10,8 @@ from pathlib import Path
 from page_world import World, bring_binary
 from pages import Block
 
+_STATE = "/var/lib/taskgen"
+
 
 def check_event(world: World, block: Block) -> None:
     """The stream's form is the one that is shown."""
@@ -47,7 +49,10 @@ def check_state(world: World, block: Block) -> None:
     for command in ("fleet set-max 1", "job add hey.Hey1TaskSet --binaries . --wait"):
         done = world.reader.types(f"taskgen {command}")
         assert done.status == 0, done.err
-    check_places(block, besides={"/etc/taskgen/taskgen.toml", "/var/lib/taskgen/accelerator.json"})
+    check_places(
+        block,
+        besides={f"{_STATE}/accelerator.json", f"{_STATE}/snapshots/", "/etc/taskgen/taskgen.toml"},
+    )
 
 
 def check_fleet(world: World, block: Block) -> None:
@@ -56,6 +61,17 @@ def check_fleet(world: World, block: Block) -> None:
     assert done.status == 0, done.err
     fleet = "/run/taskgen/taskgen"
     check_places(block, besides={f"{fleet}/links.json", f"{fleet}/dhcpd/"})
+
+
+def check_snapshots(world: World, block: Block) -> None:
+    """A machine with a state of its own leaves the files that are drawn, for another slot."""
+    settings = "TASKGEN_RUN__RESET=snapshot TASKGEN_SNAPSHOTS__TEMPLATES=false"
+    done = world.reader.types(f"{settings} taskgen run hey.Hey1TaskSet --embedded --machines 1")
+    assert done.status == 0, done.err
+    top, *names = (re.split(r"\s{2,}", line.strip())[0] for line in block.text.splitlines())
+    for name in names:
+        pattern = re.sub(r"-\d+-[0-9a-f]+", "-1-*", name)
+        assert list(Path(top).glob(pattern)), f"{block}: {name} is not there"
 
 
 def check_places(block: Block, besides: Collection[str] = ()) -> None:
@@ -85,4 +101,8 @@ SHOWN = {
         check_fleet
     ),
     ("docs/operations.md", "/etc/taskgen/taskgen.toml   settings"): check_state,
+    (
+        "docs/snapshots.md",
+        "/var/lib/taskgen/snapshots/          root's; TASKGEN_STATE changes the place",
+    ): check_snapshots,
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pages import blocks
+from pages import blocks, every_block
 
 from taskgen import assets
 from taskgen.errors import ConfigError
@@ -166,6 +166,12 @@ def test_only_the_reference_guests_take_part_in_a_template(tmp_path):
 def test_own_image_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load_profile("genode-pbxa9").with_image(Path("i.elf")).kernel == tmp_path / "i.elf"
+
+
+def test_the_documents_part_of_a_profile_has_a_guest_take_part_in_a_template(user_profiles):
+    (example,) = (each for each in every_block("docs/guest.md") if each.start == "[template]")
+    (user_profiles / "own.toml").write_text(MINIMAL + example.text)
+    assert load_profile("own").template.append == "taskgen.control=ttyS1"
 
 
 def test_the_faults_of_the_documents_profile_are_read(user_profiles):
