@@ -25,7 +25,7 @@ __all__ = ["network", "no_leftovers", "own_world", "profile"]
 PATIENCE_S = 2400
 
 #: A sample is taken after so many runs.
-EVERY = 5
+EVERY = 10
 
 #: What memory may differ by: 2 KiB for each of a thousand runs would be a leak. Objects count, too:
 #: a few that each run leaves show sooner there than in memory that is used again in pieces.
@@ -158,6 +158,6 @@ def test_one_qemu_loads_its_state_a_thousand_times(profile, tmp_path):
 
 
 def test_one_machine_gets_a_qemu_from_the_template_for_each_of_many_runs(profile, tmp_path):
-    watch = watched(profile, tmp_path, runs=300, icount=False, templates=True)
-    check(watch, 300)
+    watch = watched(profile, tmp_path, runs=200, icount=False, templates=True)
+    check(watch, 200)
     assert len({each.qemu for each in watch.samples}) == len(watch.samples)
