@@ -18,6 +18,7 @@ from taskgen.cli.job_watch import watched
 from taskgen.cli.listing import print_json
 from taskgen.cli.note import note
 from taskgen.cli.options import json_option, label_option, quiet_option
+from taskgen.cli.output_file import OutputPath
 from taskgen.cli.taskset_input import load, set_option
 from taskgen.cli.units import number
 from taskgen.client import Client
@@ -51,7 +52,7 @@ from taskgen.resources import Job
 @click.option("--watch", is_flag=True, help="Watch it until it has ended, as job watch does.")
 @click.option(
     "--events",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputPath(default_is_stdout=False),
     metavar="FILE",
     help="Append every activation to this CSV file, and wait.",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from taskgen.cli.note import note
-from taskgen.cli.output_file import output_file
+from taskgen.cli.output_file import OutputPath, output_file
 from taskgen.errors import ConfigError
 from taskgen.host.dhcpd_config import dhcpd_config
 from taskgen.local import network_of
@@ -24,7 +24,13 @@ def network() -> None:
 
 
 @network.command("dhcpd-conf")
-@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write this file.")
+@click.option(
+    "-o",
+    "--output",
+    type=OutputPath(default_is_stdout=True),
+    metavar="FILE",
+    help="Write this file.",
+)
 @click.option("--force", is_flag=True, help="Replace the file where it is there already.")
 @click.option("--check", type=_FILE, metavar="FILE", help="Only say whether FILE is up to date.")
 @click.option("--network", "described", type=_FILE, metavar="FILE", help="The network's TOML file.")

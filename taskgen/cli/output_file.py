@@ -5,10 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import click
 
 from taskgen.errors import ConfigError
 from taskgen.whole_file import unused_name, whole_file
+
+
+class OutputPath(click.Path):
+    """The path of a file to write.
+
+    ``-`` is standard output as for other commands, never a file of that name: as the command's
+    default if it has that, else an error.
+
+    :param default_is_stdout: whether the command writes to standard output without a path; ``-`` is
+        ``None`` then.
+    """
+
+    def __init__(self, *, default_is_stdout: bool) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+        self._default_is_stdout = default_is_stdout
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) != "-":
+            return super().convert(value, param, ctx)
+        if not self._default_is_stdout:
+            self.fail("must be a file; standard output has other things to tell", param, ctx)
+        return None
 
 
 @contextmanager

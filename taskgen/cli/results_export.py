@@ -10,7 +10,7 @@ import click
 
 from taskgen.cli.note import note
 from taskgen.cli.options import job_option, label_option
-from taskgen.cli.output_file import output_file
+from taskgen.cli.output_file import OutputPath, output_file
 from taskgen.cli.units import moment_of
 from taskgen.client import Client
 from taskgen.errors import ConfigError
@@ -32,7 +32,7 @@ FAILURES = ("task", "guest", "machine", "infrastructure")
     "-o",
     "--output",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputPath(default_is_stdout=True),
     metavar="FILE",
     help="Write here, all or nothing; default: standard output.",
 )

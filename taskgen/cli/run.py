@@ -20,6 +20,7 @@ from taskgen.cli.embedded import EmbeddedJob
 from taskgen.cli.end import End
 from taskgen.cli.job_input import check_document
 from taskgen.cli.note import note
+from taskgen.cli.output_file import OutputPath
 from taskgen.cli.report import print_results
 from taskgen.cli.run_show import show
 from taskgen.cli.running_daemon import running_daemon
@@ -71,7 +72,7 @@ class _RunCommand(click.Command):
 )
 @click.option(
     "--events",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputPath(default_is_stdout=False),
     metavar="FILE",
     help="Append every activation to this CSV file.",
 )

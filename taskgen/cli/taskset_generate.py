@@ -10,6 +10,7 @@ import click
 import taskgen
 from taskgen.cli.generator_words import PRIORITIES, distribution
 from taskgen.cli.note import note
+from taskgen.cli.output_file import OutputPath
 from taskgen.cli.taskset_refusals import refusals
 from taskgen.cli.taskset_text import counted
 from taskgen.document import VERSION
@@ -96,7 +97,7 @@ from taskgen.taskset import TaskSet
     "-o",
     "--output",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputPath(default_is_stdout=True),
     metavar="FILE",
     help="Write here; TOML or JSON by its name.  [default: standard output]",
 )
