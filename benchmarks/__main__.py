@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.tools.chart import draw
+from benchmarks.tools.reference import keep_reference
 from benchmarks.tools.table import Line, print_table, read_json, write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
-#: What is kept in git: the figures and the chart of a whole run on a quiet host.
+#: What is kept in git: the figures of whole runs on a quiet host, with a page and a chart.
 REFERENCE = HERE / "reference"
 
 #: Exit statuses of a script that was told to stop.
@@ -31,7 +32,8 @@ def main() -> int:
     options = _options()
     RESULTS.mkdir(exist_ok=True)
     lines: list[Line] = []
-    failed = []
+    failed: list[str] = []
+    files: list[Path] = []
     for name in options.names or scripts():
         print(f"── {name}", flush=True)
         file = RESULTS / f"{name}.json"
@@ -47,10 +49,12 @@ def main() -> int:
             measured = read_json(file)
             draw(file.with_suffix(".svg"), name, measured)
             lines += measured
-    keep(lines, RESULTS, "all")
+            files.append(file)
+    write_json(RESULTS / "all.json", lines)
+    if lines:
+        draw(RESULTS / "all.svg", "ours beside the bare thing", lines)
     if options.reference and not failed:
-        REFERENCE.mkdir(exist_ok=True)
-        keep(lines, REFERENCE, "reference")
+        keep_reference(REFERENCE, files)
     if len(options.names) != 1:
         print_table("all", lines)
     missed = sum(line.missed for line in lines)
@@ -58,13 +62,6 @@ def main() -> int:
     for problem in failed:
         print(problem, file=sys.stderr)
     return 1 if failed else 0
-
-
-def keep(lines: Sequence[Line], folder: Path, name: str) -> None:
-    """Write them as figures and as a chart."""
-    write_json(folder / f"{name}.json", lines)
-    if lines:
-        draw(folder / f"{name}.svg", "ours beside the bare thing", lines)
 
 
 def run(command: Sequence[str]) -> int:
@@ -106,12 +103,16 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="fewer rounds and machines: less exact"
     )
     parser.add_argument(
-        "--reference", action="store_true", help=f"also keep them in {REFERENCE.name}/, for git"
+        "--reference",
+        action="store_true",
+        help=f"also keep them in benchmarks/{REFERENCE.name}/, for git",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(scripts())}")
     options = parser.parse_args()
     if unknown := set(options.names) - set(scripts()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
+    if options.quick and options.reference:
+        parser.error("--quick is less exact: nothing to be kept for reference")
     return options
 
 

@@ -18,6 +18,7 @@ from benchmarks.tools.chart import draw
 from benchmarks.tools.cpu import cpu_s, waited_s
 from benchmarks.tools.http import Requests, bare_server
 from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.reference import page
 from benchmarks.tools.storm import Readiness
 from benchmarks.tools.table import Line, compare, print_table, read_json, within, write_json
 from taskgen import assets
@@ -125,12 +126,35 @@ def test_all_scripts_run_and_a_missed_goal_is_no_failure(folder, monkeypatch, ca
 
 def test_the_reference_is_kept_only_where_all_could_be_measured(folder, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmarks", "--reference"])
-    assert runner.main() == 0
-    assert read_json(folder / "reference" / "reference.json")[0].ratio == 9
-    (folder / "reference" / "reference.json").unlink()
     (folder / "bad.py").write_text("raise SystemExit(3)\n")
     assert runner.main() == 1
-    assert not (folder / "reference" / "reference.json").exists()
+    assert not (folder / "reference").exists()
+    (folder / "bad.py").unlink()
+    assert runner.main() == 0
+    assert {each.name for each in (folder / "reference").iterdir()} == {
+        *("good.json", "all.svg", "README.md")
+    }
+    assert "| x | 1 | 9 | s | 9.000 | ≤ 2.00 | **missed** |" in page(folder / "reference")
+
+
+def test_a_reference_that_is_taken_anew_for_one_question_keeps_the_others(folder, monkeypatch):
+    (folder / "other.py").write_text((folder / "good.py").read_text())
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--reference"])
+    assert runner.main() == 0
+    (folder / "good.py").write_text((folder / "good.py").read_text().replace("ours=9", "ours=5"))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--reference", "good"])
+    assert runner.main() == 0
+    kept = folder / "reference"
+    ours = {name: read_json(kept / f"{name}.json")[0].ours for name in ("good", "other")}
+    assert ours == {"good": 5, "other": 9}
+    assert (kept / "README.md").read_text(encoding="utf-8") == page(kept)
+
+
+def test_what_was_measured_in_a_hurry_is_no_reference(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--quick", "--reference"])
+    with pytest.raises(SystemExit):
+        runner.main()
+    assert "less exact" in capsys.readouterr().err
 
 
 def test_a_script_that_fails_is_told_and_the_others_run(folder, monkeypatch, capfd):
