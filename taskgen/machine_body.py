@@ -156,8 +156,11 @@ class MachineBody:
 
     @property
     def _another_is_better(self) -> bool:
-        templates, saved = self._kind.templates, self.launched.saved if self.launched else None
+        assert self.launched is not None, "there is a session"
+        templates, saved = self._kind.templates, self.launched.saved
         if templates is not None and templates.exist:
+            return True
+        if self.launched.qemu.record.template:  # reset, it would wait to be told who it is
             return True
         return bool(saved and saved.snapshot) and not self._kind.goes_back_in_place
 

@@ -14,7 +14,7 @@ from host_tools import fleet
 from test_session_manager import HEY, execute
 
 from taskgen.binaries import Binaries
-from taskgen.errors import AdoptionError
+from taskgen.errors import AdoptionError, SilentGuestError
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.machine import Machine
@@ -220,5 +220,28 @@ def test_a_machine_boots_where_the_template_is_of_no_use(profile, endless, tmp_p
                 outcome = await execute(machine, HEY)
                 assert outcome.failure is None, outcome.reason
                 assert outcome.provenance["snapshot"]  # of its own, or of another template
+
+    asyncio.run(main())
+
+
+def test_a_machine_from_a_template_that_was_given_up_meanwhile_boots_for_its_next_run(
+    profile, endless, tmp_path
+):
+    async def fails(template):
+        raise SilentGuestError("taskgen-2: its control port is silent")
+
+    async def main():
+        async with (
+            templated(profile, endless, tmp_path) as (kind, *place),
+            machines(kind, *place, 1) as (machine,),
+        ):
+            await kind.templates.drop(await kind.templates.get(fails), "the image is another one")
+            assert await kind.templates.get(fails) is None
+            assert not kind.templates.exist
+            outcome = await execute(machine, HEY)
+            assert outcome.failure is None, outcome.reason
+            outcome = await execute(machine, HEY)
+            assert outcome.failure is None, outcome.reason
+            assert machine.qemu.record.template == ""
 
     asyncio.run(main())
