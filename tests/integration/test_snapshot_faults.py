@@ -74,7 +74,8 @@ def start_one(kind, network, boots):
     async def main():
         async with fleet(network) as (directory, net):
             async with started(kind, net, directory) as machine:
-                assert began(machine) is boots
+                # A guest whose clock goes wrong is reset while it boots, on a busy host.
+                assert began(machine) in (boots, *([Why.RESET] if boots is Why.LAUNCH else []))
                 await sound(machine)
                 await sound(machine)
             async with started(kind, net, directory) as machine:
