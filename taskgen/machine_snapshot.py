@@ -87,7 +87,7 @@ class MachineSnapshot:
         """
         try:
             key = await snapshot_key(self._kind, self._slot, self._network)
-            if self._place is None or self._place.snapshot is None or key != self._key:
+            if self.snapshot is None or key != self._key or not await self._still_ours():
                 self.close()
                 self._key = key
                 self._place = await in_thread(None, self._store.take, key, undo=Place.close)
@@ -220,6 +220,10 @@ class MachineSnapshot:
         if self._place:
             self._place.close()
             self._place = None
+
+    async def _still_ours(self) -> bool:
+        assert self._place, "there is a state"
+        return await in_thread(None, self._place.hold)
 
     async def _open_new(self) -> None:
         assert self._place, "it was taken"

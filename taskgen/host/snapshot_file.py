@@ -118,6 +118,17 @@ class Place:
         else:
             self.snapshot = found
 
+    def hold(self) -> bool:
+        """Whether it is as we know it; from then on nobody else gets it.
+
+        What :meth:`SnapshotStore.of` found was locked by its QEMU only, and is anybody's once that
+        has ended.
+        """
+        with suppress(OSError):
+            if _lock(self.file) and os.path.samestat(os.fstat(self.file), os.lstat(self.path)):
+                return read(note_of(self.path)) == self.snapshot
+        return False
+
     def keep(self, key: Key, *, tag: str, address: str, saved_at: float) -> None:
         """From now on there is a state in it that can be used.
 
@@ -172,12 +183,10 @@ def opened(path: Path) -> int | None:
     :raises OSError: if it cannot be opened.
     """
     file = os.open(path, FLAGS)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
+    if _lock(file):
+        return file
+    os.close(file)
+    return None
 
 
 def read(note: Path) -> Snapshot | None:
@@ -187,6 +196,14 @@ def read(note: Path) -> Snapshot | None:
     except (OSError, ValueError, ConfigError) as error:
         log.debug("%s: of no use: %s", note, error)
         return None
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _checksum(file: int) -> str:

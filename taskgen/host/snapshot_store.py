@@ -77,7 +77,10 @@ class SnapshotStore:
         return place
 
     def of(self, name: str) -> Place | None:
-        """The file that a QEMU has which somebody else launched; ``None``: it is not there."""
+        """The file that a QEMU has which somebody else launched; ``None``: it is not there.
+
+        It is that QEMU that keeps it locked: see :meth:`Place.hold`.
+        """
         path = self.path / f"{name}.qcow2"
         try:
             place = Place(path, os.open(path, FLAGS))

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 from host_tools import fleet
-from snapshot_tools import kind_of, started
+from snapshot_tools import image_in, kind_of, started
 from test_session_manager import FAILS, HEY, STALLS, execute
 
 from taskgen.binaries import Binaries
 from taskgen.host.console_boots import Why
+from taskgen.host.snapshot_file import opened
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
 from taskgen.machine import Machine
@@ -118,6 +119,7 @@ def test_an_adopted_machine_goes_back_to_the_state_that_it_was_launched_with(
                 assert outcome.failure is None, outcome.reason
                 assert outcome.provenance["snapshot"] == tag
                 assert outcome.provenance["runs_since_boot"] == 0
+                assert opened(image_in(tmp_path)) is None  # it is still nobody else's
             finally:
                 await second.stop()
             return pid

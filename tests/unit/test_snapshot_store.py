@@ -178,6 +178,53 @@ def test_the_file_of_a_running_qemu_is_found_by_its_name(store):
     place.close()
 
 
+def found_by_its_qemu(store):
+    """The place of an adopted machine, and its QEMU's copy of the descriptor."""
+    place = save(store)
+    qemu = os.dup(place.file)
+    place.close()  # with the engine before us
+    return store.of(place.name), qemu
+
+
+def test_the_file_of_a_qemu_that_has_ended_is_held_before_somebody_else_gets_it(store):
+    found, qemu = found_by_its_qemu(store)
+    os.close(qemu)
+    assert found.hold()
+    store.limit_bytes = 1
+    assert not store.make_room()
+    other = store.take(KEY)
+    assert other.path != found.path
+    other.close()
+    found.close()
+
+
+def taken(store):
+    return store.take(KEY)
+
+
+def made_anew(store):
+    place = store.take(KEY)
+    place.empty()
+    place.keep(KEY, tag="another", address="10.0.0.1", saved_at=6.0)
+    place.close()
+
+
+def removed(store):
+    store.limit_bytes = 1
+    store.make_room()
+
+
+@pytest.mark.parametrize("used", [taken, made_anew, removed])
+def test_the_file_of_a_qemu_that_has_ended_is_not_ours_where_somebody_was_quicker(store, used):
+    found, qemu = found_by_its_qemu(store)
+    os.close(qemu)
+    theirs = used(store)
+    assert not found.hold()
+    found.close()
+    if theirs:
+        theirs.close()
+
+
 def test_a_problem_is_told_as_long_as_a_machine_has_to_do_without(store):
     store.cannot("taskgen-1", "disk full")
     store.cannot("taskgen-2", "disk full")
