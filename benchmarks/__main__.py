@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.tools.chart import draw
 from benchmarks.tools.reference import keep_reference
+from benchmarks.tools.stopping import INTERRUPTED
 from benchmarks.tools.table import Line, print_table, read_json, write_json
 
 HERE = Path(__file__).parent
@@ -24,7 +25,11 @@ RESULTS = HERE / "results"
 REFERENCE = HERE / "reference"
 
 #: Exit statuses of a script that was told to stop.
-INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
+STOPPED = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
+
+#: Seconds after which a script is told to stop, as it will not end by itself any more; and for what
+#: it then has to clean up, before it is ended.
+LIMIT_S, CLEANING_S = 1800.0, 60.0
 
 
 def main() -> int:
@@ -40,9 +45,13 @@ def main() -> int:
         file.unlink(missing_ok=True)  # what is there afterwards was measured now
         # A process for each: none finds the memory or the threads of another.
         command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file)]
-        status = run([*command, *(["--quick"] if options.quick else [])])
-        if status in INTERRUPTED:
-            return 130
+        try:
+            status = run([*command, *(["--quick"] if options.quick else [])])
+        except subprocess.TimeoutExpired:
+            failed.append(f"{name}: not through after {LIMIT_S / 60:g} minutes, not measured")
+            continue
+        if status in STOPPED:
+            return INTERRUPTED
         if status != 0 or not file.exists():
             failed.append(f"{name}: exit status {status}, not measured")
         else:
@@ -65,7 +74,10 @@ def main() -> int:
 
 
 def run(command: Sequence[str]) -> int:
-    """The exit status of a script. When interrupted, the script cleans up, and we wait for that."""
+    """The exit status of a script. When interrupted, the script cleans up, and we wait for that.
+
+    :raises subprocess.TimeoutExpired: if it did not end within the limit; it is ended now.
+    """
     told = False
 
     def stop(*_: object) -> None:
@@ -84,10 +96,24 @@ def run(command: Sequence[str]) -> int:
         process = subprocess.Popen(command, cwd=HERE.parent)
         if told:
             process.terminate()
-        return process.wait()
+        try:
+            return process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            end(process)
+            raise
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Tell a script to stop, and end it if it does not."""
+    process.terminate()
+    try:
+        process.wait(CLEANING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def scripts() -> list[str]:

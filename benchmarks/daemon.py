@@ -15,9 +15,7 @@ they need is not the daemon's. Lines with a limit compare with that; the others 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,12 +25,13 @@ from pathlib import Path
 from benchmarks.tools.cpu import cpu_s, waited_s
 from benchmarks.tools.daemon import PATIENCE_S, DaemonProcess
 from benchmarks.tools.fakes import fakes
+from benchmarks.tools.fleets import in_own_world
 from benchmarks.tools.http import Requests, bare_server
 from benchmarks.tools.listeners import listeners
 from benchmarks.tools.machines import launched, serving
 from benchmarks.tools.memory import pss_mb
-from benchmarks.tools.table import Line, compare, parser, report, within
-from benchmarks.tools.world import enter_world
+from benchmarks.tools.rounds import tell
+from benchmarks.tools.table import Line, paired, parser, report, within
 from taskgen.resources import Job
 from taskgen.taskset import TaskSet
 
@@ -56,11 +55,8 @@ SHORT_MS, LONG_MS = 10, 100
 def main() -> None:
     """Measure, print the table, and write it where ``--json`` says."""
     options = _options()
-    enter_world()
     lines: list[Line] = []
-    with tempfile.TemporaryDirectory(prefix="taskgen-bench-") as made:
-        folder = Path(made)
-        folder.chmod(0o711)  # the QEMU user passes through
+    with in_own_world("the daemon") as folder:
         for number in IDLE:
             lines += _idle(number, folder, options.quick)
         lines += _busy(folder, options.quick)
@@ -74,14 +70,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--no-machines", action="store_true", help="without real machines")
-    options = made.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("benchmarks.daemon: needs root")
-    return options
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    return made.parse_args()
 
 
 @contextmanager
@@ -152,7 +141,7 @@ def _idle(boards: int, folder: Path, quick: bool) -> list[Line]:
             hosts = daemon.client.status().hosts
             assert hosts == {"serving": boards}, hosts
     what = f"{boards} idle boards" if boards else "nothing to do"
-    _tell(f"{what}: {cpu_percent} % of a core, {memory_mb} MB")
+    tell(f"{what}: {cpu_percent} % of a core, {memory_mb} MB")
     return [
         within(f"{what}: CPU", IDLE_CPU_PERCENT, cpu_percent, unit="% of a core"),
         within(f"{what}: memory (PSS)", IDLE_MEMORY_MB, memory_mb, unit="MB"),
@@ -182,7 +171,7 @@ def _busy(folder: Path, quick: bool) -> list[Line]:
             runs = daemon.client.job(job.id).counts.done - done
             memory_mb = pss_mb(daemon.pid)
             daemon.client.cancel_job(job.id)
-        _tell(
+        tell(
             f"{BUSY} busy boards: {runs / lasted_s:.0f} runs per second,"
             f" {100 * used_s / lasted_s:.0f} % of a core, {memory_mb:.0f} MB; for"
             f" {100 * waits:.0f} % of the time it could have gone on but had no core"
@@ -216,13 +205,13 @@ def _answers(
                 daemon.append(ours.round(requests))
     rate = 1e6 / statistics.median(each for _, _, each in daemon)
     p50_ms = statistics.median(each for each, _, _ in daemon)
-    _tell(f"GET /v1/status, {when}: {rate:.0f} per second, p50 {p50_ms:.2f} ms")
+    tell(f"GET /v1/status, {when}: {rate:.0f} per second, p50 {p50_ms:.2f} ms")
     name = f"GET /v1/status, {when}"
     lines = [within(f"{name}: p99", P99_MS, [d[1] for d in daemon], unit="ms")]
     if compared:
         lines.insert(
             0,
-            compare(
+            paired(
                 f"{name}: p50",
                 [f[0] for f in floor],
                 [d[0] for d in daemon],
@@ -255,13 +244,13 @@ def _listened(run_ms: int, runs: int, goal: float, folder: Path, quick: bool) ->
                     told = there.heard()
                 missed += sum(resyncs for _, resyncs in told)
                 complete = sum(finished == runs for finished, _ in told)
-                _tell(
+                tell(
                     f"runs of {run_ms} ms, runs per second: alone {alone[-1:]}, with ten listeners"
                     f" {heard[-1]:.0f}; {complete} of 9 were told all; told: {told}"
                 )
     what = f"runs of {run_ms} ms on {BUSY} boards, ten listeners, one stalled"
     return [
-        compare(
+        paired(
             f"{what}: time of a run",
             [1e6 / rate for rate in alone],
             [1e6 / rate for rate in heard],
@@ -289,7 +278,7 @@ def _adoption(folder: Path, rounds: int) -> list[Line]:
             now = {machine.name: machine.pid for machine in daemon.client.machines()}
             assert now == pids, f"not adopted: {pids}, {now}"
             used_s = cpu_s(daemon.pid)
-            _tell(f"{MACHINES} machines adopted after {took_s[-1]:.2f} s, of CPU {used_s:.2f} s")
+            tell(f"{MACHINES} machines adopted after {took_s[-1]:.2f} s, of CPU {used_s:.2f} s")
     name = f"kill -9, start again: until {MACHINES} machines are ready"
     return [within(name, ADOPTION_S, took_s, unit="s")]
 

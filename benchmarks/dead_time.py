@@ -7,7 +7,7 @@
 - ``snapshot``: the floor is a cold boot of bare QEMU. Ours goes back to the saved state and sends
   the task binary and the description anew.
 
-A round of the floor and a round of ours take turns, and medians are compared.
+A round of the floor and a round of ours take turns, and what counts is their ratio.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from benchmarks.tools import prototype
 from benchmarks.tools.bare_client import bare_client
 from benchmarks.tools.bare_machines import bare
 from benchmarks.tools.fleets import CLEAR, SAVED, main_of, options_of, plan_of
 from benchmarks.tools.rounds import in_turn
-from benchmarks.tools.table import Line, compare
+from benchmarks.tools.table import Line, paired
 from benchmarks.tools.timed import Timed
 from taskgen.engine import Engine
 from taskgen.local import LocalFleet, local_fleet
@@ -64,10 +65,10 @@ async def _clear(options: argparse.Namespace, rounds: int, runs: int) -> Line:
             partial(_our_waits_ms, fleet, runs),
             what="clear, ms",
         )
-    return compare(
+    return paired(
         "clear: last JOBS_DONE to next START",
-        [each for waits in floor for each in waits],
-        [each for waits in ours for each in waits],
+        [median(waits) for waits in floor],
+        [median(waits) for waits in ours],
         goal=GOALS[CLEAR],
         unit="ms",
         prototype=prototype.BETWEEN_SETS_S * 1e3,
@@ -88,10 +89,10 @@ async def _snapshot(options: argparse.Namespace, rounds: int, runs: int) -> Line
                 )
             finally:
                 await machine.stop()
-    return compare(
+    return paired(
         "snapshot: last JOBS_DONE to next START, beside a cold boot",
         [1e3 * boot.wall_s for boot in cold],
-        [each for waits in ours for each in waits],
+        [median(waits) for waits in ours],
         goal=GOALS[SAVED],
         unit="ms",
         prototype=prototype.BETWEEN_SETS_S * 1e3,

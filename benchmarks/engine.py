@@ -8,7 +8,7 @@
   (``benchmarks/tools/exchange.py``). CPU is that of our process, all its threads.
 - Memory and times with 10**9 queued variants, beside 10**3.
 
-A round of the floor and a round of ours take turns, and medians are compared.
+A round of the floor and a round of ours take turns, and what counts is their ratio.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from pathlib import Path
 
 from benchmarks.tools.exchange import BareClient, connected, work_off
 from benchmarks.tools.fakes import Servers, fakes
-from benchmarks.tools.table import Line, compare, parser, report
+from benchmarks.tools.stopping import stopping_in_order
+from benchmarks.tools.table import Line, paired, parser, report
 from taskgen import assets
 from taskgen.binaries import Binaries
 from taskgen.board import Board, BoardKind
@@ -55,7 +56,10 @@ def main() -> None:
         print(json.dumps(asyncio.run(_queued(options.queued, options.folder))))
         return
     lines: list[Line] = []
-    with tempfile.TemporaryDirectory(prefix="taskgen-bench-") as folder:
+    with (
+        stopping_in_order(),
+        tempfile.TemporaryDirectory(prefix="taskgen-bench-") as folder,
+    ):
         for targets, runs in CASES.items():
             if not options.targets or targets in options.targets:
                 lines += _runs(targets, runs, 3 if options.quick else 7, Path(folder))
@@ -99,7 +103,7 @@ def _runs(targets: int, runs: int, rounds: int, folder: Path) -> list[Line]:
     print(f"{targets} targets: {rate:.0f} runs per second", file=sys.stderr)
     name = f"{targets} target{'s' if targets > 1 else ''}"
     return [
-        compare(
+        paired(
             f"{name}: {what} of a run",
             [each[which] for each in floor],
             [each[which] for each in ours],
@@ -200,7 +204,7 @@ def _queueing(rounds: int, folder: Path) -> list[Line]:
                 )
             (few if variants == 10**3 else many).append(json.loads(done.stdout))
     return [
-        compare(
+        paired(
             f"10**9 queued variants, beside 10**3: {what}",
             [each[key] for each in few],
             [each[key] for each in many],

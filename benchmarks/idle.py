@@ -20,7 +20,7 @@ from benchmarks.tools.fleets import STORM, in_own_world, options_of
 from benchmarks.tools.machines import launched, worked_off
 from benchmarks.tools.memory import pss_mb
 from benchmarks.tools.rounds import tell
-from benchmarks.tools.table import Line, compare, report, within
+from benchmarks.tools.table import Line, paired, report, within
 
 #: The daemon's CPU, as a part of what the idle QEMUs use.
 CPU = 1 / 50
@@ -68,7 +68,7 @@ def _measure(folder: Path, options: argparse.Namespace, machines: int, rounds: i
         1e3 * (many - few) / (machines - BEFORE) for few, many in zip(few_mb, many_mb, strict=True)
     ]
     return [
-        compare(
+        paired(
             f"{machines} idle machines: CPU of the daemon, beside their QEMUs'",
             *(qemus, ours),
             goal=CPU,

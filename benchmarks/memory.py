@@ -18,7 +18,7 @@ from benchmarks.tools.bare_machines import bare
 from benchmarks.tools.fleets import CLEAR, SAVED, main_of, options_of, plan_of
 from benchmarks.tools.rounds import in_turn
 from benchmarks.tools.storm import Boot, boot
-from benchmarks.tools.table import Line, compare
+from benchmarks.tools.table import Line, paired
 from taskgen.host.cores import whole_cores
 from taskgen.local import LocalFleet, local_fleet
 
@@ -57,7 +57,7 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
                     rounds, _further(booted, many), _further(_ours(fleet), many), what=f"{name}, MB"
                 )
             lines.append(
-                compare(
+                paired(
                     f"memory of a further machine, {name}", bare_mb, our_mb, goal=goal, unit="MB"
                 )
             )

@@ -22,7 +22,7 @@ from benchmarks.tools import prototype
 from benchmarks.tools.fleets import CLEAR, SAVED, main_of, options_of, plan_of
 from benchmarks.tools.rounds import in_turn
 from benchmarks.tools.storm import Readiness, boot
-from benchmarks.tools.table import Line, compare, within
+from benchmarks.tools.table import Line, paired, within
 from taskgen.engine import Engine
 from taskgen.lifecycle import MachineState
 from taskgen.local import LocalFleet, local_fleet
@@ -74,7 +74,7 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
         noticed_ms = [each.noticed_ms for each in ours]
         lines += [
             within(f"SIGKILL of a QEMU noticed ({name})", NOTICED_MS, noticed_ms, unit="ms"),
-            compare(
+            paired(
                 f"ready again once it is noticed, beside a start {name}",
                 floor,
                 [each.again_s for each in ours],

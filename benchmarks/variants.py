@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.tools.stopping import stopping_in_order
 from benchmarks.tools.table import Line, compare, parser, report
 from taskgen.generate import generate
 from taskgen.generators.rows import GeneratedRows
@@ -36,13 +37,14 @@ def main() -> None:
     """Measure, print the table, and write it where ``--json`` says."""
     options = parser(__doc__).parse_args()
     rounds, walked = (3, 10**5) if options.quick else (9, 10**6)
-    lines = [
-        iteration(rounds, walked),
-        memory(10**6 if options.quick else 10**7),
-        random_access(rounds),
-        utilisations(rounds),
-        generated_sets(2 if options.quick else 5),
-    ]
+    with stopping_in_order():
+        lines = [
+            iteration(rounds, walked),
+            memory(10**6 if options.quick else 10**7),
+            random_access(rounds),
+            utilisations(rounds),
+            generated_sets(2 if options.quick else 5),
+        ]
     report("variants and generated sets", lines, options)
 
 

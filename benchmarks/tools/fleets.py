@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -14,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tools.stopping import stopping_in_order
 from benchmarks.tools.table import Line, parser, report
 from benchmarks.tools.world import enter_world
 from taskgen.errors import TaskgenError
+from taskgen.host.cleanup import down
 from taskgen.host.cores import whole_cores
 from taskgen.local import FleetPlan
 from taskgen.profiles import load_profile
@@ -75,11 +76,12 @@ def in_own_world(what: str) -> Iterator[Path]:
     """
     if os.geteuid() != 0:
         sys.exit(f"{what}: taps and namespaces need root")
-    # As Ctrl-C does: what is running is ended in order, and nothing is left behind.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     logging.getLogger("taskgen").setLevel(logging.ERROR)  # what is overcommitted is known
     enter_world()
-    with tempfile.TemporaryDirectory(prefix="taskgen-bench-") as made:
+    with (
+        stopping_in_order(),
+        tempfile.TemporaryDirectory(prefix="taskgen-bench-") as made,
+    ):
         folder = Path(made)
         folder.chmod(0o711)
         os.environ["TASKGEN_STATE"] = str(folder / "state")
@@ -87,5 +89,5 @@ def in_own_world(what: str) -> Iterator[Path]:
             yield folder
         except TaskgenError as error:
             sys.exit(f"{what}: {error}")
-        except KeyboardInterrupt:
-            sys.exit(130)
+        finally:
+            down()  # what was to be left running for the next engine, when there came none

@@ -50,8 +50,9 @@ def _parts(folder: Path) -> Iterator[tuple[str, dict[str, Any], list[Line]]]:
 
 def _section(name: str, host: dict[str, Any], lines: Sequence[Line]) -> str:
     rows = [
-        "| what | floor | ours | unit | ratio | goal | | spread, floor \\| ours | prototype |",
-        "|---|--:|--:|---|--:|--:|---|---|--:|",
+        "| what | floor | ours | unit | ratio | between | goal |"
+        " | spread, floor \\| ours | prototype |",
+        "|---|--:|--:|---|--:|---|--:|---|---|--:|",
         *(_row(line) for line in lines),
     ]
     return "\n".join([f"## `{name}`", "", _where(host, lines), "", *rows, ""])
@@ -80,8 +81,9 @@ def _row(line: Line) -> str:
         f"{line.ours:.4g}",
         line.unit,
         f"{line.ratio:.3f}",
+        line.between,
         f"≤ {line.goal:.2f}",
-        "**missed**" if line.missed else "met",
+        f"**{line.verdict}**" if line.missed else line.verdict,
         line.spread.replace("|", "\\|"),
         "" if line.prototype is None else f"{line.prototype:.4g}",
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
-from typing import TypeVar
+from typing import TypeVar, cast
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -22,17 +22,22 @@ async def in_turn(
 
     :param what: is measured; each round is told on standard error.
     """
-    bare: list[A] = []
-    own: list[B] = []
+    sides: dict[str, Callable[[], Awaitable[A | B]]] = {"floor": floor, "ours": ours}
+    found = await all_in_turn(rounds, sides, what=what)
+    return cast("list[A]", found["floor"]), cast("list[B]", found["ours"])
+
+
+async def all_in_turn(
+    rounds: int, sides: Mapping[str, Callable[[], Awaitable[A]]], *, what: str
+) -> dict[str, list[A]]:
+    """The same for any number of sides, as in A B C C B A."""
+    found: dict[str, list[A]] = {name: [] for name in sides}
     for number in range(rounds):
-        for which in "AB" if number % 2 == 0 else "BA":
-            if which == "A":
-                bare.append(await floor())
-            else:
-                own.append(await ours())
-        told = f"floor {_brief(bare[-1])}, ours {_brief(own[-1])}"
+        for name in sides if number % 2 == 0 else reversed(list(sides)):
+            found[name].append(await sides[name]())
+        told = ", ".join(f"{name} {_brief(each[-1])}" for name, each in found.items())
         tell(f"{what}, round {number + 1} of {rounds}: {told}")
-    return bare, own
+    return found
 
 
 def tell(text: str) -> None:

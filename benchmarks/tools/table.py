@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +31,8 @@ class Line:
     :ivar goal: the largest ``ratio`` that is good enough.
     :ivar floor_range: its fastest and its slowest round; ``None``: it is a limit.
     :ivar ours_range: likewise.
+    :ivar ratio_range: between which the ratio lies with a probability of 95 % at least, as far as
+        so few rounds can tell; ``None``: of rounds that were not taken in pairs nothing is known.
     :ivar noise: how far the middle half of the floor's rounds lies apart, as a part of the floor.
     :ivar prototype: what the prototypes took for the same, from their published constants, in
         ``unit``; ``None``: they did nothing of the kind.
@@ -43,12 +46,26 @@ class Line:
     unit: str
     floor_range: Range | None = None
     ours_range: Range | None = None
+    ratio_range: Range | None = None
     noise: float = 0.0
     prototype: float | None = None
 
     @property
     def missed(self) -> bool:
         return self.ratio > self.goal
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the goal lies where the ratio, too, may lie: other rounds might say otherwise."""
+        if self.ratio_range is None:
+            return False
+        least, most = self.ratio_range
+        return least <= self.goal <= most
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met, in a word."""
+        return ("missed" if self.missed else "met") + ("?" if self.doubtful else "")
 
     @property
     def spread(self) -> str:
@@ -61,11 +78,16 @@ class Line:
         """Itself as plain data."""
         return asdict(self)
 
+    @property
+    def between(self) -> str:
+        """:attr:`ratio_range`, in words."""
+        return "{:.3f} to {:.3f}".format(*self.ratio_range) if self.ratio_range else ""
+
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Line:
         """What was :attr:`row`, also after JSON."""
-        line = cls(**row)
-        return replace(line, floor_range=_pair(line.floor_range), ours_range=_pair(line.ours_range))
+        ranges = ("floor_range", "ours_range", "ratio_range")
+        return cls(**{**row, **{key: _pair(row.get(key)) for key in ranges}})
 
 
 def compare(
@@ -78,9 +100,7 @@ def compare(
     prototype: float | None = None,
     of: Callable[[Sequence[float]], float] = statistics.median,
 ) -> Line:
-    """A line from the measurements of several rounds: the median of each side.
-
-    Rounds that were interleaved meet the same neighbours, so a slow one hits both sides.
+    """A line from measurements that do not belong together in pairs: the median of each side.
 
     :param of: what is taken of the rounds instead; ``min`` where other work can only slow them.
     """
@@ -92,6 +112,26 @@ def compare(
         noise=_middle_half(floor) / low,
         prototype=prototype,
     )
+
+
+def paired(
+    name: str,
+    floor: Sequence[float],
+    ours: Sequence[float],
+    *,
+    goal: float,
+    unit: str,
+    prototype: float | None = None,
+) -> Line:
+    """A line from rounds that took turns: the ratio is the median of the rounds' own ratios.
+
+    The floor's round and ours, one after the other, meet the same neighbours. What makes both
+    slower leaves their ratio as it is, however much the rounds differ from one another.
+    """
+    ratios = [own / bare for bare, own in zip(floor, ours, strict=True)]
+    line = compare(name, floor, ours, goal=goal, unit=unit, prototype=prototype)
+    between = _of_median(ratios) if len(ratios) > 1 else None
+    return replace(line, ratio=statistics.median(ratios), ratio_range=between)
 
 
 def within(
@@ -109,10 +149,11 @@ def print_table(title: str, lines: Iterable[Line]) -> None:
     """Print the lines; a missed goal is said, and is no error."""
     lines = tuple(lines)
     spread = any(line.spread for line in lines)
+    between = any(line.between for line in lines)
     prototype = any(line.prototype is not None for line in lines)
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("what", overflow="fold")
-    for heading in ("floor", "ours", "ratio", "goal"):
+    for heading in ("floor", "ours", "ratio", *(["between"] if between else []), "goal"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     if spread:
@@ -126,22 +167,26 @@ def print_table(title: str, lines: Iterable[Line]) -> None:
             f"{line.floor:.4g}",
             f"{line.ours:.4g}",
             f"{line.ratio:.3f}",
+            *([line.between] if between else []),
             f"≤ {line.goal:.2f}",
             line.unit,
             *([line.spread] if spread else []),
             *(["" if line.prototype is None else f"{line.prototype:.4g}"] if prototype else []),
-            "[red]missed[/red]" if line.missed else "[green]met[/green]",
+            f"[{'red' if line.missed else 'green'}]{line.verdict}[/]",
         )
     console = Console()
     if not console.is_terminal:  # in a file, nobody can make the window wider
         console = Console(width=140)
-    noise = max((line.noise for line in lines), default=0.0)
-    if noise > NOISY:
-        table.caption = (
+    said = []
+    if any(line.doubtful for line in lines):
+        said.append("A question mark: the rounds differ too much to be sure of it.")
+    if (noise := max((line.noise for line in lines), default=0.0)) > NOISY:
+        said.append(
             f"Noisy: the floor alone varies by {noise:.0%} from round to round: there is other work"
-            " on this host, or below it. A ratio that misses by less than that says little."
+            " on this host, or below it."
         )
-        table.caption_justify = "left"
+    if said:
+        table.caption, table.caption_justify = "\n".join(said), "left"
     console.print(table)
 
 
@@ -171,6 +216,20 @@ def report(title: str, lines: Sequence[Line], options: argparse.Namespace) -> No
     print_table(title, lines)
     if options.json:
         write_json(options.json, lines)
+
+
+def _of_median(values: Sequence[float]) -> Range:
+    """Between which the median of all that could be measured lies, if these are some of it.
+
+    Each value is above that median or below it, by equal chances, like a coin: so many of the
+    least and of the greatest are left out that fewer on one side come up in 2.5 % of all throws at
+    the most. Nothing is supposed of how the values are spread. With five or less, it is all.
+    """
+    ordered, thrown, left_out, chance = sorted(values), len(values), -1, 0.0
+    while (chance := chance + math.comb(thrown, left_out + 1) / 2**thrown) <= 0.025:
+        left_out += 1
+    left_out = max(left_out, 0)
+    return ordered[left_out], ordered[-1 - left_out]
 
 
 def _middle_half(values: Sequence[float]) -> float:
