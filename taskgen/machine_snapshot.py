@@ -25,6 +25,10 @@ from taskgen.snapshot_key import snapshot_key
 
 log = logging.getLogger(__name__)
 
+#: A disk has less left where QEMU could not go on to write; and so much more must there be at
+#: least until what failed is tried again.
+FULL_BYTES = 4 << 20
+
 
 @dataclass(frozen=True)
 class _Saved:
@@ -40,13 +44,13 @@ class MachineSnapshot:
     :meth:`close` at last.
 
     :param kind: what the machine is.
-    :ivar useless: why no state of this QEMU's machine is saved; empty: one can be.
     """
 
     def __init__(
         self, slot: Slot, kind: MachineKind, network: Network, store: SnapshotStore
     ) -> None:
-        self.useless = ""
+        self._useless = ""  # why there is no state; empty: there is, or can be
+        self._room = 0  # that there was when there was none
         self._slot = slot
         self._kind = kind
         self._network = network
@@ -136,19 +140,26 @@ class MachineSnapshot:
             raise AdoptionError(f"{self._slot.name}: it has no saved state to go back to")
 
     async def possible(self) -> bool:
-        """Whether a state of the machine can be saved, as far as that is known before."""
-        if self.useless or self._drive is None:
+        """Whether a state of the machine can be saved, as far as that is known before.
+
+        What failed is tried again when there is more room: each try costs another boot.
+        """
+        if self._drive is None or self._place is None:
+            return False
+        if self._useless and await self._room_now() < self._room + FULL_BYTES:
             return False
         try:
             await self._check_key()
             await self._check_room()
+            if self._useless:
+                self._useless = ""
+                await self._open_new()
             if disks := await self._drive.missing():
                 names = ", ".join(disks)
                 raise SnapshotError(f"{self._slot.name}: its guest can write to {names}")
         except SnapshotError as error:
             await self.do_without(error)
-            return False
-        return True
+        return not self._useless
 
     async def save(self, address: str) -> None:
         """Save the machine's state, which counts only after :meth:`keep`.
@@ -158,7 +169,12 @@ class MachineSnapshot:
         """
         assert self._drive is not None, "there is a QEMU"
         self._unproven = _Saved(f"taskgen-{secrets.token_hex(8)}", address, time.time())
-        await self._drive.save(self._unproven.tag)
+        try:
+            await self._drive.save(self._unproven.tag)
+        except MachineError as error:
+            if await self._room_now() < FULL_BYTES:
+                raise SnapshotError(f"{self._store.path}: the disk is full") from error
+            raise
         await self._check_room()
 
     async def load(self) -> None:
@@ -212,11 +228,12 @@ class MachineSnapshot:
             with suppress(MachineError):
                 await self._drive.close()
                 await in_thread(None, self._place.empty)
+        self._room = await self._room_now()
 
     def close(self) -> None:
         """The machine has ended, or is let go."""
         self._store.can(self._slot.name)
-        self.useless = ""
+        self._useless = ""
         if self._place:
             self._place.close()
             self._place = None
@@ -232,6 +249,9 @@ class MachineSnapshot:
             await self._drive.open(self._place.file, self._place.name, new=True)
         except MachineError as error:
             self._do_without(str(error))
+
+    async def _room_now(self) -> int:
+        return await in_thread(None, self._store.room)
 
     async def _check_room(self) -> None:
         try:
@@ -254,7 +274,7 @@ class MachineSnapshot:
             raise SnapshotError(f"{self._slot.name}: image or QEMU has changed since its launch")
 
     def _do_without(self, why: str) -> None:
-        self.useless = why
+        self._useless = why
         if self._place:
             self._place.forget()
         self._store.cannot(self._slot.name, why)

@@ -33,6 +33,7 @@ class SnapshotDrive:
     def __init__(self, qmp: Qmp) -> None:
         self._qmp = qmp
         self._is_open = False
+        self._given: dict[str, str] = {}  # paths of QEMU's for files that it keeps, by name
 
     async def open(self, file: int, name: str, *, new: bool) -> None:
         """Have QEMU open an image; it has a copy of the descriptor then, for as long as it runs.
@@ -42,7 +43,9 @@ class SnapshotDrive:
         :param new: the file is empty, and an image is to be made in it.
         :raises MachineError: if it is not an image, or cannot be written.
         """
-        path = await self._qmp.add_file(file, _LABEL + name)
+        if name not in self._given:
+            self._given[name] = await self._qmp.add_file(file, _LABEL + name)
+        path = self._given[name]
         options = {"driver": "file", "node-name": _FILE, "filename": path}
         # What a loss of power leaves is told by a checksum: nothing has to wait for the disk.
         cache = {"cache": {"no-flush": True}}
@@ -70,9 +73,12 @@ class SnapshotDrive:
         for each in sets:
             for fd in each["fds"]:
                 label = str(fd.get("opaque", ""))
-                if label.startswith(_LABEL) and f"/dev/fdset/{each['fdset-id']}" in paths:
+                path = f"/dev/fdset/{each['fdset-id']}"
+                if label.startswith(_LABEL) and path in paths:
                     self._is_open = True
-                    return label.removeprefix(_LABEL)
+                    name = label.removeprefix(_LABEL)
+                    self._given[name] = path
+                    return name
         return None
 
     async def has(self, tag: str) -> bool:

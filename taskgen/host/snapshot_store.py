@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -111,6 +112,14 @@ class SnapshotStore:
                 log.info("%s: given up, for want of room", gone.stem)
                 files.remove(gone)
         return True
+
+    def room(self) -> int:
+        """How many bytes there are for more states, on the disk and within the limit."""
+        try:
+            free = shutil.disk_usage(self.path).free
+        except OSError:
+            return 0
+        return min(free, self.limit_bytes - self.usage().size_bytes) if self.limit_bytes else free
 
     def cannot(self, name: str, why: str) -> None:
         """A machine has to do without a saved state, until :meth:`can`."""

@@ -229,16 +229,48 @@ def without_room(profile, network, kind):
     return asyncio.run(main())
 
 
+def mount(*words):
+    subprocess.run(["mount", *words], check=True)
+
+
 def test_a_machine_boots_before_each_run_where_the_disk_is_full(profile, network, tmp_path):
     path = tmp_path / "small"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "taskgen-test", path], check=True)
+    mount("-t", "tmpfs", "-o", "size=16m", "taskgen-test", path)
     try:
         told = without_room(profile, network, kind_of(profile, path))
     finally:
         subprocess.run(["umount", path], check=True)
     assert "taskgen-1: the state cannot be saved, so the guest boots before each run" in told
-    assert "snapshot-save" in told
+    assert f"{path}: the disk is full" in told
+
+
+def test_the_state_is_saved_as_soon_as_the_disk_has_room_for_it(profile, network, tmp_path):
+    kind = kind_of(profile, tmp_path, icount=True)
+
+    async def main():
+        async with (
+            fleet(network) as (directory, net),
+            started(kind, net, directory) as machine,
+        ):
+            assert kind.snapshots.problems.current
+            saves = machine.qemu.console.tail(200).count("client gone")
+            await sound(machine, reset="reboot")
+            again = machine.qemu.console.tail(200).count("client gone")
+            assert again <= saves + 1  # it is not tried in vain, which would cost a boot
+            sets = len(await machine.qemu.qmp.execute("query-fdsets"))
+            mount("-o", "remount,size=500m", tmp_path)
+            await sound(machine)
+            assert not kind.snapshots.problems.current
+            assert kind.snapshots.usage().snapshots == 1
+            assert len(await machine.qemu.qmp.execute("query-fdsets")) == sets
+            await sound(machine)
+
+    mount("-t", "tmpfs", "-o", "size=16m", "taskgen-test", tmp_path)
+    try:
+        asyncio.run(main())
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_machine_boots_before_each_run_where_the_settings_leave_no_room(
