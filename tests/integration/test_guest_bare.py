@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from guest_programs import compiled
 
 from taskgen.profiles import load_profile
 
@@ -19,6 +20,9 @@ GET_PROFILE, GET_LIVE, REBOOT = 0x159D1, 0x159D2, 0x159D3
 
 BOOT_LIMIT_S = 120
 RUN_LIMIT_S = 60
+
+#: Of the guest's 96 MiB a task leaves so much, and a later one can still have so much.
+LEFT_MIB, REST_MIB = 10, 10
 
 
 class Client:
@@ -208,6 +212,32 @@ def test_a_tree_of_processes_is_killed_as_a_whole(machine, client):
     config = "<arg1>1</arg1><arg2>3</arg2>"
     events = client.run({**keys, "config": config})
     assert count(events, "EXIT") == 8
+
+
+def once(pkg, megabytes, **keys):
+    """A task that does its thing with so much memory, once."""
+    return {"pkg": pkg, "period": 0, "config": f"<arg1>{megabytes}</arg1>", **keys}
+
+
+@pytest.fixture
+def leaving(client, tmp_path):
+    """A client of a guest whose tasks can leave memory behind, which nobody has afterwards."""
+    client.upload("leave", compiled("leave", tmp_path).read_bytes())
+    yield client
+    assert kinds(client.run(once("leave", 0))) == ["START", "EXIT", "JOBS_DONE"]
+
+
+def test_memory_that_a_set_leaves_does_not_count_in_the_quota_of_the_next(leaving):
+    for _ in range(2):  # also a group that was fresh once is not used again
+        left = leaving.run(once("leave", 3, quota="4M"))
+        assert kinds(left) == ["START", "EXIT", "JOBS_DONE"]
+        assert kinds(leaving.run(once("hog", 3, quota="4M"))) == ["START", "EXIT", "JOBS_DONE"]
+
+
+def test_memory_that_a_set_leaves_is_counted_once_in_what_there_is_for_the_next(leaving):
+    assert kinds(leaving.run(once("leave", LEFT_MIB))) == ["START", "EXIT", "JOBS_DONE"]
+    assert kinds(leaving.run(once("hog", 1))) == ["START", "EXIT", "JOBS_DONE"]
+    assert kinds(leaving.run(once("hog", REST_MIB))) == ["START", "EXIT", "JOBS_DONE"]
 
 
 def test_stop_is_an_external_exit(client):

@@ -81,8 +81,8 @@ _looks = count(1)
 async def traces_in(machine):
     """The traces that a set finds, by name."""
     word = f"look-{next(_looks)}"
-    # Memory that was left counts towards the quota of who comes next.
-    task = {"pkg": "look", "period": 0, "config": {"arg1": word}, "quota": f"{2 * QUOTA_MIB}M"}
+    # Memory that was left does not count towards the quota of who comes next.
+    task = {"pkg": "look", "period": 0, "config": {"arg1": word}, "quota": f"{QUOTA_MIB // 2}M"}
     outcome = await execute(machine, task)
     assert outcome.failure is None, outcome.reason
     assert [each.exit for each in outcome.activations] == ["EXIT"]

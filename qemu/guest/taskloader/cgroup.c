@@ -1,5 +1,6 @@
-/* Groups are made once and used again: making one is slow, and removing one can fail for a moment
- * after its last process has gone. */
+/* A group is used again by the activations of one set: making one is slow, and removing one can fail
+ * for a moment after its last process has gone. The next set gets fresh ones, because memory can
+ * outlive the processes that asked for it, and goes on counting in their group. */
 #include "cgroup.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 
 static struct {
     bool exists;
+    bool used; /* processes have been in it */
     int directory;
     int kill;
     int events;
@@ -58,8 +60,13 @@ static int root(void)
 
 void cgroup_limit_all(uint64_t bytes)
 {
-    char text[32];
+    char text[32] = "";
+    int current = openat(root(), "memory.current", O_RDONLY | O_CLOEXEC);
 
+    if (current >= 0 && read(current, text, sizeof text - 1) > 0)
+        bytes += strtoull(text, NULL, 10);
+    if (current >= 0)
+        close(current);
     snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
     if (!write_file(root(), "memory.max", text))
         console("cannot limit the memory of tasks to %s bytes: %s", text, strerror(errno));
@@ -103,13 +110,28 @@ static bool make(unsigned slot)
     /* Without swap there is no such file, and no need of it. */
     if (fstatat(directory, "memory.swap.max", &status, 0) == 0)
         write_file(directory, "memory.swap.max", "0");
+    groups[slot].used = false;
     return groups[slot].exists = true;
+}
+
+/* Lets go of the directory: the next one is fresh. */
+static void let_go(unsigned slot)
+{
+    close(groups[slot].directory);
+    close(groups[slot].kill);
+    close(groups[slot].events);
+    close(groups[slot].memory_events);
+    groups[slot].exists = false;
+    groups[slot].quota_bytes = 0;
+    groups[slot].generation++;
 }
 
 bool cgroup_prepare(unsigned slot, uint64_t quota_bytes)
 {
     char text[32] = "max";
 
+    if (groups[slot].exists && groups[slot].used)
+        let_go(slot);
     if (!groups[slot].exists && !make(slot)) {
         console("cannot make a control group: %s", strerror(errno));
         return false;
@@ -126,8 +148,9 @@ bool cgroup_prepare(unsigned slot, uint64_t quota_bytes)
     return true;
 }
 
-int cgroup_directory(unsigned slot)
+int cgroup_enter(unsigned slot)
 {
+    groups[slot].used = true;
     return groups[slot].directory;
 }
 
@@ -155,28 +178,17 @@ static bool has_processes(unsigned slot)
     return field(text, "populated") != 0;
 }
 
-/* Takes a fresh directory. Some kernels (6.1.176 does, 6.1.192 does not) kill whatever is cloned
- * into a group that cgroup.kill was ever used on. */
-static void renew(unsigned slot)
-{
-    close(groups[slot].directory);
-    close(groups[slot].kill);
-    close(groups[slot].events);
-    close(groups[slot].memory_events);
-    uint64_t quota_bytes = groups[slot].quota_bytes;
-    groups[slot].exists = false;
-    groups[slot].quota_bytes = 0;
-    groups[slot].generation++;
-    cgroup_prepare(slot, quota_bytes);
-}
-
 void cgroup_clear(unsigned slot)
 {
     if (!has_processes(slot))
         return;
     if (write(groups[slot].kill, "1", 1) < 0)
         console("cgroup.kill: %s", strerror(errno));
-    renew(slot);
+    /* Some kernels (6.1.176 does, 6.1.192 does not) kill whatever is cloned into a group that
+     * cgroup.kill was ever used on. */
+    uint64_t quota_bytes = groups[slot].quota_bytes;
+    let_go(slot);
+    cgroup_prepare(slot, quota_bytes);
 }
 
 uint64_t cgroup_out_of_memory_count(unsigned slot)

@@ -6,14 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Limits the memory of all tasks together, whatever the quota of each. */
+/* Limits the memory of all tasks together, whatever the quota of each: so much more than what earlier
+ * ones have left behind. */
 void cgroup_limit_all(uint64_t bytes);
 
-/* Makes the group where it does not exist yet. `quota_bytes` of 0: no limit. */
+/* Makes the group: one that no process has been in. `quota_bytes` of 0: no limit. */
 bool cgroup_prepare(unsigned slot, uint64_t quota_bytes);
 
-/* Descriptor of the group's directory, for CLONE_INTO_CGROUP. */
-int cgroup_directory(unsigned slot);
+/* Descriptor of the group's directory, for CLONE_INTO_CGROUP, which is going to be done. */
+int cgroup_enter(unsigned slot);
 
 /* Kills whatever lives in the group. Its directory may be another one afterwards. */
 void cgroup_clear(unsigned slot);

@@ -12,18 +12,6 @@
 
 enum { NOBODY = 65534, EXEC_FAILED = 127 };
 
-/* If the whole machine runs out of memory, tasks go first, and never the Taskloader. */
-static void volunteer_for_out_of_memory(void)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return;
-    ssize_t ignored = write(fd, "1000", 4); /* at worst, another victim is chosen */
-    (void)ignored;
-    close(fd);
-}
-
 void child_run(const struct child *child)
 {
     sigset_t none;
@@ -32,7 +20,6 @@ void child_run(const struct child *child)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL); /* which the Taskloader ignores */
-    volunteer_for_out_of_memory();
     /* Not root: a task gone wild can hurt itself and its like, not the machine. */
     if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
         _exit(EXEC_FAILED);

@@ -1,8 +1,10 @@
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -121,6 +123,21 @@ void process_init(void (*ended)(struct task *task, struct ending ending))
     }
 }
 
+/* If memory runs out, tasks go first, and never the Taskloader. A child cannot say so itself: where its
+ * quota is too little even for that, it would wait for memory for ever, with nobody to be killed. */
+static void volunteer_for_out_of_memory(int pid)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t ignored = write(fd, "1000", 4); /* at worst, another victim is chosen */
+    (void)ignored;
+    close(fd);
+}
+
 bool process_prepare(struct task *task)
 {
     struct process *process = &task->process;
@@ -129,7 +146,7 @@ bool process_prepare(struct task *task)
         .flags = CLONE_PIDFD | CLONE_INTO_CGROUP,
         .pidfd = (uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
-        .cgroup = (uint64_t)cgroup_directory(task->slot),
+        .cgroup = (uint64_t)cgroup_enter(task->slot),
     };
     struct child child = {
         .binary_fd = binary_find(task->description.pkg),
@@ -153,6 +170,7 @@ bool process_prepare(struct task *task)
         complain(task, "no process");
         return false;
     }
+    volunteer_for_out_of_memory((int)pid);
     process->pid = (int)pid;
     process->state = PROCESS_PREPARING;
     if (!loop_watch(&process->watch, pidfd, EPOLLIN)) {
