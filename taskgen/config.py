@@ -10,6 +10,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import field, fields, is_dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -29,6 +30,23 @@ LIVE = "live"
 def live(default: T) -> T:
     """The default of a setting that a running daemon takes over when it reads its file again."""
     return field(default=default, metadata={LIVE: True})
+
+
+def settle_words(settings: Any) -> None:
+    """Make members of what stands as a plain word in a dataclass's fields of a ``StrEnum``.
+
+    Files have that done by pydantic; whoever writes ``RunSettings(reset="snapshot")`` gets it here.
+
+    :raises ValueError: naming the field, the word, and those that there are.
+    """
+    for name, kind in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if not (isinstance(kind, type) and issubclass(kind, StrEnum)) or isinstance(value, kind):
+            continue
+        if value not in list(kind):
+            words = ", ".join(repr(str(each)) for each in kind)
+            raise ValueError(f"{name} must be one of {words}, not {value!r}")
+        object.__setattr__(settings, name, kind(value))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from taskgen.config import LIVE, STRICT, convert, live, read_toml
+from taskgen.config import LIVE, STRICT, convert, live, read_toml, settle_words
 from taskgen.cpu_list import parse_cpus
 from taskgen.daemon_settings import ApiSettings, ConsoleSettings, DaemonSettings, LogSettings
 from taskgen.errors import ConfigError
@@ -107,6 +107,9 @@ class DhcpSettings:
     __pydantic_config__ = STRICT
 
     server: DhcpChoice = DhcpChoice.DNSMASQ
+
+    def __post_init__(self) -> None:
+        settle_words(self)
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,7 @@ class RunSettings:
     order: Order = field(default=Order.FAIR, metadata={LIVE: True})
 
     def __post_init__(self) -> None:
+        settle_words(self)
         if self.tries < 1:
             raise ValueError("tries must be at least 1")
         if self.margin < 1:

@@ -60,8 +60,7 @@ def export_file(path: Path, form: Format, selection: Selection | None = None) ->
     :raises UnknownJobError: if there is no such job.
     :raises QueueError: if the database cannot be read.
     """
-    chosen = selection or Selection()
-    _check_form(form)
+    chosen, form = selection or Selection(), _checked(form)
     reading = open_reading(path)
     try:
         check(reading, chosen)
@@ -79,8 +78,7 @@ async def export(queue: JobQueue, form: Format, selection: Selection | None = No
 
     Parameters and errors as :func:`export_file`.
     """
-    chosen = selection or Selection()
-    _check_form(form)
+    chosen, form = selection or Selection(), _checked(form)
     reader = queue.another_reader()
     try:
         await reader.step(lambda reading: check(reading, chosen))
@@ -90,9 +88,11 @@ async def export(queue: JobQueue, form: Format, selection: Selection | None = No
     return Export(reader, form, chosen)
 
 
-def _check_form(form: Format) -> None:
+def _checked(form: Format) -> Format:
+    form = Format(form)  # a plain "csv" is welcome, too
     if form is Format.PARQUET:
         load_pyarrow()
+    return form
 
 
 def _closing(reading: Reading, form: Format, selection: Selection) -> Iterator[bytes]:

@@ -6,7 +6,15 @@ import pytest
 from pages import blocks
 
 from taskgen.errors import ConfigError
-from taskgen.settings import Settings, load_settings
+from taskgen.settings import (
+    DhcpChoice,
+    DhcpSettings,
+    Order,
+    Reset,
+    RunSettings,
+    Settings,
+    load_settings,
+)
 from taskgen.settings_reference import reference
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +130,26 @@ def test_the_api_listens_where_it_is_told(tmp_path, text, expected):
     file = tmp_path / "x.toml"
     file.write_text(f"[api]\n{text}\n")
     assert load_settings(file, {}).api.tcp == expected
+
+
+def test_words_of_programs_are_those_of_files():
+    run = RunSettings(reset="snapshot", order="fifo")
+    assert run.reset is Reset.SNAPSHOT
+    assert run.order is Order.FIFO
+    assert DhcpSettings(server="isc").server is DhcpChoice.ISC
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RunSettings(reset="power"), "reset .*'clear', 'snapshot', 'reboot', not 'power'"),
+        (lambda: RunSettings(order=None), "order must be one of 'fair', 'fifo', not None"),
+        (lambda: DhcpSettings(server="dhcpd"), "server .*'dnsmasq', 'isc', not 'dhcpd'"),
+    ],
+)
+def test_a_word_that_there_is_not_is_refused_in_programs_too(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_a_list_can_be_given_by_the_environment():
