@@ -21,6 +21,9 @@ from taskgen.slots import Network, Slot
 #: A file as it was looked at, by which it is known again: device, inode, size, times in ns.
 _Identity = tuple[int, int, int, int, int]
 
+#: How a template is kept on disk: templates of another form are of no use, and are removed.
+_TEMPLATE_FORM = "2"
+
 # Images have tens of megabytes, and 42 machines the same one.
 _hashes: dict[tuple[Path, _Identity], str] = {}
 _versions: dict[tuple[str, _Identity], str] = {}
@@ -67,7 +70,7 @@ async def template_key(kind: MachineKind, network: Network) -> Key:
     own = {name: value for name, value in key.place.items() if name not in ("mac", "address")}
     # Who it is, and in which network, is told to each of them.
     facts = {name: value for name, value in key.facts.items() if name != "network"}
-    return Key(slot="template", place=own, facts=facts)
+    return Key(slot="template", place=own, facts={**facts, "form": _TEMPLATE_FORM})
 
 
 def nobodys_mac(network: Network) -> str:

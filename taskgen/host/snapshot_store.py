@@ -6,6 +6,8 @@
       lock                               held while files are looked for, made and removed
       taskgen-3-6d0f…2b.qcow2      0600  locked by whoever uses it, and by the QEMU that has it open
       taskgen-3-6d0f…2b.json             Snapshot, written last: without it a file is nothing
+      template-91c4…07.template    0600  the state of all machines of a kind: template_file
+      template-91c4…07.json
 
 Several engines may share it. Who finds the file of a key in use takes another one for the same
 key, with ``.2`` behind its name. All of it blocks: use threads.
@@ -27,6 +29,9 @@ from taskgen.host.snapshot_file import FLAGS, Key, Place, note_of, opened, read
 from taskgen.problems import Problems
 
 log = logging.getLogger(__name__)
+
+#: What files are called: QEMU's images, and templates, which only we read.
+IMAGE, TEMPLATE = ".qcow2", ".template"
 
 #: Key of the problem that states cannot be saved.
 PROBLEM = "snapshots"
@@ -60,16 +65,17 @@ class SnapshotStore:
         self.problems = Problems()
         self._without: dict[str, str] = {}
 
-    def take(self, key: Key) -> Place:
+    def take(self, key: Key, ending: str = IMAGE) -> Place:
         """A file for a machine's state, with a state in it if there is one that can be used.
 
         States of the slot that a change has made worthless are removed, unless they are in use.
 
+        :param ending: of the file's name, which says what is in it.
         :raises OSError: if there can be none.
         """
         with self._lock():
             self._remove_stale(key)
-            place = self._free(key)
+            place = self._free(key, ending)
         try:
             place.look(key)
         except BaseException:
@@ -82,7 +88,7 @@ class SnapshotStore:
 
         It is that QEMU that keeps it locked: see :meth:`Place.hold`.
         """
-        path = self.path / f"{name}.qcow2"
+        path = self.path / f"{name}{IMAGE}"
         try:
             place = Place(path, os.open(path, FLAGS))
         except OSError:
@@ -101,10 +107,10 @@ class SnapshotStore:
         if not self.path.is_dir():
             return True
         with self._lock():
-            for path in self.path.glob("*.qcow2"):
+            for path in self._files():
                 if not note_of(path).exists():
                     _remove_unused(path)
-            files = sorted(self.path.glob("*.qcow2"), key=_used_at)
+            files = sorted(self._files(), key=_used_at)
             while self.limit_bytes and _size(files) > self.limit_bytes:
                 gone = next((path for path in files if _remove_unused(path)), None)
                 if gone is None:
@@ -133,7 +139,7 @@ class SnapshotStore:
 
     def usage(self) -> Usage:
         """What there is now."""
-        files = list(self.path.glob("*.qcow2")) if self.path.is_dir() else []
+        files = self._files() if self.path.is_dir() else []
         return Usage(
             snapshots=sum(note_of(path).exists() for path in files),
             size_bytes=_size(files),
@@ -151,23 +157,26 @@ class SnapshotStore:
             f"{name}{others}: the state cannot be saved, so the guest boots before each run: {why}",
         )
 
-    def _free(self, key: Key) -> Place:
+    def _files(self) -> list[Path]:
+        return [path for ending in (IMAGE, TEMPLATE) for path in self.path.glob(f"*{ending}")]
+
+    def _free(self, key: Key, ending: str) -> Place:
         """A file of this key that nobody else uses; one with a state if there is any."""
-        known = sorted(self.path.glob(f"{key.name}*.qcow2"))
+        known = sorted(self.path.glob(f"{key.name}*{ending}"))
         for path in sorted(known, key=lambda each: not note_of(each).exists()):
             if (file := opened(path)) is not None:
                 return Place(path, file)
         names = (f"{key.name}.{number}" if number > 1 else key.name for number in count(1))
-        path = next(
-            each for each in (self.path / f"{name}.qcow2" for name in names) if each not in known
-        )
+        paths = (self.path / f"{name}{ending}" for name in names)
+        path = next(each for each in paths if each not in known)
         file = os.open(path, FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return Place(path, file)
 
     def _remove_stale(self, key: Key) -> None:
         for note in self.path.glob(f"{key.slot}-*.json"):
-            path = note.with_suffix(".qcow2")
+            template = note.with_suffix(TEMPLATE)
+            path = template if template.exists() else note.with_suffix(IMAGE)
             found = read(note)
             if found is None or found.place != key.place or found.facts == key.facts:
                 continue

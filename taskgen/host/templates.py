@@ -19,7 +19,7 @@ from taskgen.host import template_file
 from taskgen.host.file_lock import file_lock
 from taskgen.host.memory_file import MemoryFile
 from taskgen.host.snapshot_file import Key
-from taskgen.host.snapshot_store import SnapshotStore
+from taskgen.host.snapshot_store import TEMPLATE, SnapshotStore
 from taskgen.host.waiting import in_thread
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,15 @@ _LOCK = "templates.lock"
 
 #: After so many failures, of making it or of machines that it was to start, there is none.
 TRIES = 3
+
+#: What could not be kept on disk is tried again after so long, when a machine needs it.
+KEEP_AGAIN_S = 60.0
+
+#: Limit for the lock then: machines wait meanwhile.
+_LOCK_AGAIN_S = 1.0
+
+#: Keys of the problems that there is none, and that it is not on disk.
+PROBLEM, DISK_PROBLEM = "template", "template-disk"
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,9 @@ class Templates:
         self._turn = asyncio.Lock()
         self._template: Template | None = None
         self._dropped: list[Template] = []  # machines may just be starting from them
+        self._key: Key | None = None  # which the failures are of
         self._failures = 0
+        self._keep_at: float | None = None  # by the monotonic clock; None: it is on disk
 
     @property
     def exist(self) -> bool:
@@ -121,11 +132,15 @@ class Templates:
         async with self._turn:
             try:
                 key = await self.key()
-                if self._template and self._template.key != key:
-                    log.info("another template is needed: image, profile or QEMU has changed")
+                if key != self._key:
+                    if self._template:
+                        log.info("another template is needed: image, profile or QEMU has changed")
                     self._let_go()
+                    self._key, self._failures = key, 0
                 if self._template is None and self.exist:
                     self._template = await self._get(key, make)
+                elif self._template and self._keep_at and time.monotonic() >= self._keep_at:
+                    await self._keep_again(self._template)
             except (TaskgenError, OSError) as error:  # TimeoutError is an OSError
                 self._let_go()
                 self._failed(f"cannot be had: {error or type(error).__name__}")
@@ -134,6 +149,7 @@ class Templates:
     def proved(self) -> None:
         """A machine has started from it: what failed before was passing."""
         self._failures = 0
+        self._store.problems.clear(PROBLEM)
 
     async def drop(self, template: Template, why: str) -> None:
         """It is of no use: the next machine makes another, or boots."""
@@ -162,13 +178,20 @@ class Templates:
     def _failed(self, what: str) -> None:
         self._failures += 1
         then = "another one is tried" if self._failures < TRIES else "from now on all boot"
-        log.warning("%s", f"the template of the machines {what}; {then}")
+        self._store.problems.report(
+            PROBLEM,
+            f"the template of the machines {what}; {then}",
+            hint="machines boot meanwhile; docs/templates.md tells what a guest needs",
+        )
 
     async def _get(self, key: Key, make: Make) -> Template:
         await in_thread(None, _make_directory, self._store.path)
         async with file_lock(self._store.path / _LOCK, timeout_s=self._make_s):
             found = await in_thread(None, self._load, key, undo=_close)
-            return found or await self._make(key, make)
+            if found is None:
+                return await self._make(key, make)
+            self._kept()
+            return found
 
     async def _make(self, key: Key, make: Make) -> Template:
         log.info("a template for all machines is made (once)")
@@ -183,7 +206,7 @@ class Templates:
             template.seal()
             if await self.key() != key:  # whoever was booted may have had the new image
                 raise SnapshotError("image, profile or QEMU has changed while it was made")
-            await in_thread(None, self._keep, template)
+            await self._keep(template)
         except BaseException:
             template.close()
             raise
@@ -191,7 +214,7 @@ class Templates:
 
     def _load(self, key: Key) -> Template | None:
         """What is on disk, if there is anything that can be used. Blocks."""
-        place = self._store.take(key)
+        place = self._store.take(key, TEMPLATE)
         template = Template.empty(key, self._memory_bytes)
         try:
             if found := place.snapshot:
@@ -210,25 +233,60 @@ class Templates:
         template.close()
         return None
 
-    def _keep(self, template: Template) -> None:
+    async def _keep(self, template: Template) -> None:
         """Put it on disk, for others and later. If that cannot be, we have it all the same."""
         try:
-            place = self._store.take(template.key)
-            try:
-                place.empty()
+            await in_thread(None, self._write, template)
+        except OSError as error:
+            self._not_kept(error.strerror or str(error))
+        except SnapshotError as error:
+            self._not_kept(error.message, error.hint)
+        else:
+            self._kept()
+
+    async def _keep_again(self, template: Template) -> None:
+        try:
+            async with file_lock(self._store.path / _LOCK, timeout_s=_LOCK_AGAIN_S):
+                await self._keep(template)
+        except (OSError, TaskgenError) as error:
+            self._not_kept(str(error))
+
+    def _kept(self) -> None:
+        self._keep_at = None
+        self._store.problems.clear(DISK_PROBLEM)
+
+    def _not_kept(self, why: str, hint: str | None = "make room on the disk") -> None:
+        self._keep_at = time.monotonic() + KEEP_AGAIN_S
+        self._store.problems.report(
+            DISK_PROBLEM,
+            f"the template of the machines cannot be kept on disk, so it is lost with this"
+            f" engine: {why}",
+            hint=hint,
+        )
+
+    def _write(self, template: Template) -> None:
+        """Put it on disk, unless another engine has put one there. Blocks.
+
+        :raises OSError: if that cannot be.
+        :raises SnapshotError: if there is no room for it.
+        """
+        place = self._store.take(template.key, TEMPLATE)
+        try:
+            if place.snapshot is None:
                 template_file.write(place.file, template.memory, template.state)
                 place.keep(template.key, tag=template.tag, address="", saved_at=template.saved_at)
-            except OSError:
-                place.empty()
-                raise
-            finally:
-                place.close()
-            self._store.make_room()
-        except OSError as error:
-            log.warning("%s: not kept: %s", template.key.name, error)
+        except OSError:
+            place.empty()
+            raise
+        finally:
+            place.close()
+        if not self._store.make_room() or not place.path.exists():
+            raise SnapshotError(
+                "there is no room for it", hint="snapshots.megabytes in the settings says how much"
+            )
 
     def _remove(self, key: Key) -> None:
-        place = self._store.take(key)
+        place = self._store.take(key, TEMPLATE)
         place.empty()
         place.close()
         self._store.make_room()

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from taskgen.errors import BootError, SilentGuestError
+from taskgen.host import template_file
+from taskgen.host import templates as module
 from taskgen.host.snapshot_file import Key
 from taskgen.host.snapshot_store import SnapshotStore
-from taskgen.host.templates import TRIES, Templates
+from taskgen.host.templates import DISK_PROBLEM, PROBLEM, TRIES, Templates
 
 KEY = Key(slot="template", place={"profile": "linux"}, facts={"image": "a"})
 
@@ -33,10 +36,14 @@ class Maker:
 
 
 def templates(path, key=KEY, limit_bytes=0):
+    return of(SnapshotStore(path, limit_bytes), key)
+
+
+def of(store, key=KEY):
     async def now():
         return key
 
-    return Templates(SnapshotStore(path, limit_bytes), now, memory_mb=1, make_s=30)
+    return Templates(store, now, memory_mb=1, make_s=30)
 
 
 def content(template):
@@ -127,7 +134,7 @@ def test_one_that_is_spoiled_on_disk_is_made_anew(tmp_path, spoil):
             ours = templates(tmp_path)
             assert content(await ours.get(make)) == MADE
             ours.close()
-            (file,) = tmp_path.glob("template-*.qcow2")
+            (file,) = tmp_path.glob("template-*.template")
             spoil(file)
         assert make.calls == 2
 
@@ -151,13 +158,104 @@ def test_one_that_cannot_be_kept_serves_this_engine(tmp_path, monkeypatch, caplo
     assert "No space left" in caplog.text
 
 
+def problems(store):
+    return {each.key: each.text for each in store.problems.current}
+
+
+def test_that_it_cannot_be_kept_is_a_problem_until_it_can(tmp_path, monkeypatch):
+    writes, write = [], template_file.write
+
+    def full_once(*args):
+        writes.append(args)
+        if len(writes) == 1:
+            raise OSError(28, "No space left on device")
+        write(*args)
+
+    monkeypatch.setattr(template_file, "write", full_once)
+
+    async def main():
+        store = SnapshotStore(tmp_path)
+        now = module.time.monotonic()
+        monkeypatch.setattr(
+            module, "time", SimpleNamespace(monotonic=lambda: now, time=lambda: 1.0)
+        )
+        ours, make = of(store), Maker()
+        await ours.get(make)
+        assert "cannot be kept on disk" in problems(store)[DISK_PROBLEM]
+        await ours.get(make)
+        assert len(writes) == 1  # not with each machine
+        now += module.KEEP_AGAIN_S
+        await ours.get(make)
+        assert not problems(store)
+        assert make.calls == 1
+        ours.close()
+        other = of(store)
+        assert content(await other.get(make)) == MADE
+        assert make.calls == 1  # it was found on disk
+        other.close()
+
+    asyncio.run(main())
+
+
+def test_that_there_is_no_room_for_it_is_a_problem(tmp_path):
+    async def main():
+        store = SnapshotStore(tmp_path, limit_bytes=1)
+        ours = of(store)
+        assert content(await ours.get(Maker())) == MADE
+        (problem,) = store.problems.current
+        assert problem.key == DISK_PROBLEM
+        assert "no room" in problem.text
+        assert "snapshots.megabytes" in problem.hint
+        ours.close()
+
+    asyncio.run(main())
+
+
+def test_that_there_is_none_is_a_problem_until_a_machine_has_started_from_one(tmp_path):
+    async def main():
+        store = SnapshotStore(tmp_path)
+        ours, make = of(store), Maker(fails=1)
+        assert await ours.get(make) is None
+        assert "taskgen-1: not ready; another one is tried" in problems(store)[PROBLEM]
+        template = await ours.get(make)
+        assert PROBLEM in problems(store)  # whether a machine starts from it is not known
+        await ours.drop(template, "the guest does not answer")
+        assert "is dropped: the guest does not answer" in problems(store)[PROBLEM]
+        assert await ours.get(make)
+        ours.proved()
+        assert not problems(store)
+        ours.close()
+
+    asyncio.run(main())
+
+
+def test_after_failures_another_image_is_tried(tmp_path):
+    images = ["bad"]
+
+    async def now():
+        return Key(slot="template", place=KEY.place, facts={"image": images[-1]})
+
+    async def main():
+        ours, make = of(SnapshotStore(tmp_path)), Maker(fails=TRIES)
+        ours.key = now
+        for _ in range(TRIES + 1):
+            assert await ours.get(make) is None
+        assert not ours.exist
+        images.append("good")
+        assert content(await ours.get(make)) == MADE
+        assert ours.exist
+        ours.close()
+
+    asyncio.run(main())
+
+
 def test_after_a_failure_it_is_tried_again_but_not_for_ever(tmp_path):
     async def main():
         ours, make = templates(tmp_path), Maker(fails=1)
         assert await ours.get(make) is None
         assert content(await ours.get(make)) == MADE
         ours.close()
-        (file,) = tmp_path.glob("template-*.qcow2")
+        (file,) = tmp_path.glob("template-*.template")
         file.unlink()
         ours, make = templates(tmp_path), Maker(fails=100)
         for _ in range(TRIES + 2):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from taskgen.host.snapshot_file import Key, note_of
-from taskgen.host.snapshot_store import PROBLEM, SnapshotStore
+from taskgen.host.snapshot_store import PROBLEM, TEMPLATE, SnapshotStore
 
 KEY = Key(slot="taskgen-1", place={"profile": "linux"}, facts={"image": "a", "QEMU": "7.2"})
 
@@ -160,6 +160,28 @@ def test_what_a_crash_has_left_goes_in_any_case(store):
     assert names(store) == {KEY.name}
     place.close()
     assert store.make_room()
+    assert names(store) == set()
+
+
+def test_a_template_is_counted_and_goes_as_the_others_do(store):
+    key = replace(KEY, slot="template")
+    place = store.take(key, TEMPLATE)
+    os.write(place.file, os.urandom(100_000))
+    place.keep(key, tag="t", address="", saved_at=5.0)
+    place.close()
+    assert place.path.suffix == ".template"
+    assert (store.usage().snapshots, store.usage().size_bytes >= 100_000) == (1, True)
+    store.take(replace(key, facts={"image": "b"}), TEMPLATE).close()
+    assert not place.path.exists()
+    assert not note_of(place.path).exists()
+    assert store.make_room()
+    assert not list(store.path.glob("*.template"))  # the other one has no state in it
+
+
+def test_a_template_of_the_old_name_and_form_goes_when_one_is_looked_for(store):
+    old = replace(KEY, slot="template")
+    save(store, old).close()
+    store.take(replace(old, facts={**old.facts, "form": "2"}), TEMPLATE).close()
     assert names(store) == set()
 
 
