@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from collections.abc import Coroutine
+from typing import Any
 
 from taskgen.errors import BootError, SessionError
 from taskgen.host.fleet_network import FleetNetwork
@@ -12,6 +15,7 @@ from taskgen.profiles import Profile
 from taskgen.protocol import DEFAULT_PORT
 from taskgen.session import Limits, Session
 from taskgen.slots import Slot
+from taskgen.waiting import innermost
 
 #: Limit for the answer of a guest that goes on from a saved state, at most the one for its boot.
 RESTORED_S = 20.0
@@ -27,10 +31,14 @@ async def wait_ready(
     :raises BootError: if it is not within the profile's limit, with what it got to.
     """
     known = network.leases.current(slot.mac) if adopted else None
+    limit_s = profile.boot_timeout_s
+    if known:  # one that is still booting has the rest of its limit, one that hangs has no more
+        booting_s = max(0.0, time.time() - qemu.log.boots[-1].began)
+        limit_s = min(limit_s, max(RESTORED_S, limit_s - booting_s))
     return await _reach(
         *(slot, profile, network, qemu),
         address=str(known.address) if known else None,
-        limit_s=profile.boot_timeout_s,
+        limit_s=limit_s,
         clear=adopted,
     )
 
@@ -64,12 +72,15 @@ async def _reach(
 
     try:
         async with asyncio.timeout(limit_s):
-            # Silence is looked into only until there is a lease: a guest need not print.
+            # Silence is looked into only until there is a lease: a guest need not print. But one
+            # without end may be that of the slot's last machine, and says nothing of this one.
+            old = None if address else network.leases.since_forgotten(slot.mac)
             lease = address or await _lease(slot, profile, network, qemu)
             reached = f"it has a lease, {lease}, but does not answer there"
             await network.correct_neighbour(slot, lease)
             limits = Limits(connect_s=limit_s)
-            session = await Session.open(slot.name, lambda: connect(lease), limits=limits)
+            opening = Session.open(slot.name, lambda: connect(lease), limits=limits)
+            session = await (_unless_silent(opening, profile, qemu) if old else opening)
             if clear:
                 await _clear(session)
             return session
@@ -92,6 +103,31 @@ async def _clear(session: Session) -> None:
     except BaseException:
         await session.close()
         raise
+
+
+async def _unless_silent(
+    opening: Coroutine[Any, Any, Session], profile: Profile, qemu: Qemu
+) -> Session:
+    """The session, unless the guest does not even print anything.
+
+    :raises BootError: if it is silent, with what that means.
+    """
+    session: Session | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            silence = group.create_task(qemu.first_output(profile.silent_s))
+            session = await opening
+            silence.cancel()
+    except BaseExceptionGroup as group:
+        if session:
+            await session.close()
+        raise innermost(group) from None
+    except BaseException:
+        if session:
+            await session.close()
+        raise
+    assert session is not None, "it was opened"
+    return session
 
 
 async def _lease(slot: Slot, profile: Profile, network: FleetNetwork, qemu: Qemu) -> str:

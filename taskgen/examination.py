@@ -21,6 +21,7 @@ from typing import TypeVar
 from taskgen.diagnosis import Doing, Evidence, Port
 from taskgen.errors import ConnectionLostError, MachineError, TaskgenError
 from taskgen.host.arp import QUESTIONS
+from taskgen.host.console_boots import Why
 from taskgen.host.console_faults import ConsoleFaults
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.guest_reset import GuestReset
@@ -115,6 +116,9 @@ async def _network(seen: Evidence, patient: Patient) -> Evidence:
     starts = seen.doing is Doing.START  # one of before says nothing then
     leases = network.leases
     lease = leases.since_forgotten(slot.mac) if starts else leases.current(slot.mac)
+    if starts and seen.printed is False and lease and lease.expires is None:
+        # It may be that of the last machine; but one that was restored got its own, in silence.
+        lease = lease if patient.qemu.log.boots[-1].why is Why.SNAPSHOT else None
     seen = replace(
         seen,
         mac=slot.mac,

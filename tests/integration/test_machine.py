@@ -237,6 +237,24 @@ def test_too_little_memory_is_told_as_the_likely_cause(profile, network):
     assert "may need more memory (-m)" in str(error)
 
 
+def test_a_silent_guest_is_told_also_where_its_slot_has_a_lease_without_end(profile, network):
+    network = replace(network, lease_time_s="infinite")
+
+    async def main():
+        quiet = replace(profile, memory_mb=40, silent_s=4.0, boot_timeout_s=100.0)
+        async with fleet(network) as (directory, net):
+            first = Machine(network.slot(1), kind_of(profile), net, directory)
+            await first.start()
+            await first.stop()
+            machine = Machine(network.slot(1), kind_of(quiet), net, directory)
+            with pytest.raises((BootError, MachineDiedError)) as caught:
+                await machine.start()
+            await machine.stop()
+            return caught.value
+
+    assert "no console output for 4 s after start" in str(asyncio.run(main()))
+
+
 def test_a_guest_whose_clock_goes_wrong_never_gets_ready_and_says_so(profile, network):
     """As if its kernel had measured the TSC wrongly, each time."""
 
