@@ -47,17 +47,16 @@ class Launched:
     @property
     def saved_at(self) -> float | None:
         """When the state was saved that its guest goes back to, seconds since the epoch."""
-        if self.template:
-            return self.template.saved_at
+        if self.qemu.record.template:
+            return self.qemu.record.template_saved_at
         return self.saved.saved_at if self.saved else None
 
     @property
     def origin(self) -> Mapping[str, Any]:
         """What a run's provenance says of what its guest has started from."""
         if tag := self.qemu.record.template:
-            age_s = (
-                round(max(0.0, time.time() - self.template.saved_at), 3) if self.template else None
-            )
+            saved_at = self.saved_at
+            age_s = None if saved_at is None else round(max(0.0, time.time() - saved_at), 3)
             return {"snapshot": tag, "snapshot_age_s": age_s}
         if self.saved:
             return self.saved.origin or {"reset": str(Reset.REBOOT)}
@@ -170,7 +169,7 @@ class Launcher:
         mac: str | None = None,
         paused: bool = False,
         memory: MemoryFile | None = None,
-        template: str = "",
+        template: Template | None = None,
         fingerprint: str | None = None,
     ) -> Qemu:
         kind, slot = self._kind, self._slot
@@ -190,8 +189,9 @@ class Launcher:
             paused=paused,
             slot=slot.number,
             fingerprint=kind.fingerprint(slot) if fingerprint is None else fingerprint,
-            memory=memory,
-            template=template,
+            memory=template.memory if template else memory,
+            template=template.tag if template else "",
+            template_saved_at=template.saved_at if template else None,
         )
         qemu = await stack.enter_async_context(launching)
         stack.callback(self._network.let_tap_go, slot)  # before QEMU ends, and its tap with it
@@ -203,7 +203,7 @@ class Launcher:
         :raises MachineError: if anything of that fails.
         """
         slot, limit_s = self._slot, min(RESTORED_S, self._kind.profile.boot_timeout_s)
-        qemu = await self._enter(stack, memory=template.memory, template=template.tag)
+        qemu = await self._enter(stack, template=template)
         qemu.log.restored()
         with template.state.opened() as state:
             await restore(qemu, state, timeout_s=limit_s)

@@ -160,6 +160,7 @@ async def launch(
     fingerprint: str = "",
     memory: MemoryFile | None = None,
     template: str = "",
+    template_saved_at: float | None = None,
 ) -> AsyncIterator[Qemu]:
     """A running QEMU while in the block; its guest has only begun to boot on entry.
 
@@ -174,6 +175,7 @@ async def launch(
     :param memory: what the guest's memory is to be; it gets a control port then.
     :param template: for its record: its guest does not boot, but goes on from the state of this
         name, and what it writes into ``memory`` stays its own.
+    :param template_saved_at: for its record: when that was, seconds since the epoch.
     :raises ConfigError: if the profile has no image.
     :raises HostError: if the host lacks the user or the emulator.
     :raises LaunchError: if QEMU does not start, with what it said.
@@ -189,6 +191,7 @@ async def launch(
         slot=slot,
         fingerprint=fingerprint,
         template=template,
+        template_saved_at=template_saved_at,
     )
     async with AsyncExitStack() as stack:
         if tap:

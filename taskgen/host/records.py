@@ -108,6 +108,7 @@ class MachineRecord:
     :ivar slot: the machine's number; 0: it is none of a fleet's slots.
     :ivar fingerprint: of all that a machine is launched with; one that differs is not adopted.
     :ivar template: the saved state that its guest went on from; empty: it has booted.
+    :ivar template_saved_at: when that was saved, seconds since the epoch.
     :ivar created: just before the launch, seconds since the epoch.
     """
 
@@ -119,6 +120,7 @@ class MachineRecord:
     slot: int = 0
     fingerprint: str = ""
     template: str = ""
+    template_saved_at: float | None = None
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: float = field(default_factory=time.time)
     version: int = _VERSION

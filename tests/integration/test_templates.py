@@ -175,9 +175,10 @@ def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
         """The record of a machine that was left running, and its process."""
         machine = Machine(net.network.slot(1), kind, net, directory)
         await machine.start()
-        pid = machine.qemu.pid
+        pid, saved_at = machine.qemu.pid, machine.info.saved_at
         await machine.release()
         (record,) = directory.machine_records()
+        assert saved_at == record.template_saved_at
         return record, pid
 
     async def main():
@@ -189,9 +190,11 @@ def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
             try:
                 await adopted.adopt(record)
                 assert adopted.info.address == "10.200.45.1"
+                assert adopted.info.saved_at == record.template_saved_at is not None
                 outcome = await execute(adopted, HEY)
                 assert outcome.failure is None, outcome.reason
                 assert outcome.provenance["snapshot"] == record.template
+                assert outcome.provenance["snapshot_age_s"] >= 0
             finally:
                 await adopted.stop()
 
