@@ -3,15 +3,18 @@
 import asyncio
 import os
 import signal
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from host_tools import fleet
 from pyroute2 import IPRoute
 from test_machine import exits, kind_of, run_of
 
-from taskgen.errors import AdoptionError
+from taskgen import booting
+from taskgen.errors import AdoptionError, MachineError
 from taskgen.host.qmp import Qmp
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
@@ -106,6 +109,25 @@ def test_an_adopted_machine_goes_on_without_a_reboot_or_another_upload(profile, 
         await two.stop()
         assert machine.directory.machine_records() == []
         await has_ended(pid, os.WEXITED)  # it is a child of ours, after all
+
+    play(profile, network, scene)
+
+
+def test_a_guest_that_hangs_is_not_waited_for_as_one_that_boots(profile, network, monkeypatch):
+    async def scene(machine):
+        record, pid = await left(machine)
+        qmp = await Qmp.connect("test", machine.directory.machine("taskgen-1") / "qmp.sock")
+        await qmp.execute("set_link", {"name": "net", "up": False})
+        await qmp.close()
+        # Its boot began so long ago that it must be through.
+        later = time.time() + profile.boot_timeout_s
+        monkeypatch.setattr(booting, "time", SimpleNamespace(time=lambda: later))
+        monkeypatch.setattr(booting, "RESTORED_S", 2.0)
+        two = machine()
+        with pytest.raises(MachineError, match=r"not ready after 2 s: it has a lease, 10\.200"):
+            await two.adopt(record)
+        await two.stop()
+        await has_ended(pid, os.WEXITED)
 
     play(profile, network, scene)
 
