@@ -48,7 +48,7 @@ def main() -> None:
 async def _measure(options: argparse.Namespace) -> list[Line]:
     lines = []
     if not options.reset or CLEAR in options.reset:
-        rounds = options.rounds or (2 if options.quick else 7)
+        rounds = options.rounds or (2 if options.quick else 6)
         lines.append(await _clear(options, rounds, 20 if options.quick else 50))
     if not options.reset or SAVED in options.reset:
         rounds = options.rounds or (2 if options.quick else 10)

@@ -39,7 +39,7 @@ def main() -> None:
 
 async def _measure(options: argparse.Namespace) -> list[Line]:
     many = options.machines or (4 if options.quick else 12)
-    rounds = options.rounds or (1 if options.quick else 3)
+    rounds = options.rounds or (1 if options.quick else 2)
     lines = []
     with bare(options.profile, options.accelerator, whole_cores()) as floor:
 

@@ -20,7 +20,7 @@ from functools import partial
 
 from benchmarks.tools import prototype
 from benchmarks.tools.fleets import CLEAR, SAVED, main_of, options_of, plan_of
-from benchmarks.tools.rounds import in_turn
+from benchmarks.tools.rounds import in_turn, tell
 from benchmarks.tools.storm import Readiness, boot
 from benchmarks.tools.table import Line, paired, within
 from taskgen.engine import Engine
@@ -72,6 +72,9 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
                 rounds, partial(_start_s, fleet), partial(_recovery, fleet), what=f"start {name}"
             )
         noticed_ms = [each.noticed_ms for each in ours]
+        whole = [each.noticed_ms / 1e3 + each.again_s for each in ours]
+        ratio = paired("from the kill", floor, whole, goal=AGAIN, unit="s").ratio
+        tell(f"a start {name}: from the kill until ready again, {ratio:.3f} of a start")
         lines += [
             within(f"SIGKILL of a QEMU noticed ({name})", NOTICED_MS, noticed_ms, unit="ms"),
             paired(

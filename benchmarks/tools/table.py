@@ -176,7 +176,7 @@ def print_table(title: str, lines: Iterable[Line]) -> None:
         )
     console = Console()
     if not console.is_terminal:  # in a file, nobody can make the window wider
-        console = Console(width=140)
+        console = Console(width=160)
     said = []
     if any(line.doubtful for line in lines):
         said.append("A question mark: the rounds differ too much to be sure of it.")
