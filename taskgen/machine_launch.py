@@ -6,7 +6,6 @@ Where there is a template, the guest of one that is launched goes on from there,
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.memory_file import MemoryFile
 from taskgen.host.migration import restore, save
+from taskgen.host.origins import image_sha256
 from taskgen.host.qemu import Qemu, adopt, launch
 from taskgen.host.records import MachineRecord
 from taskgen.host.templates import Template, is_of
@@ -38,11 +38,13 @@ class Launched:
 
     :ivar saved: the state that its guest goes back to; ``None``: none.
     :ivar template: what its guest has gone on from; ``None``: nothing, or that is not known.
+    :ivar image_sha256: of the image that its guest has booted from; empty: not known.
     """
 
     qemu: Qemu
     saved: MachineSnapshot | None = None
     template: Template | None = None
+    image_sha256: str = ""
 
     @property
     def saved_at(self) -> float | None:
@@ -54,13 +56,12 @@ class Launched:
     @property
     def origin(self) -> Mapping[str, Any]:
         """What a run's provenance says of what its guest has started from."""
+        image = {"image_sha256": self.image_sha256} if self.image_sha256 else {}
         if tag := self.qemu.record.template:
-            saved_at = self.saved_at
-            age_s = None if saved_at is None else round(max(0.0, time.time() - saved_at), 3)
-            return {"snapshot": tag, "snapshot_age_s": age_s}
+            return {**image, "snapshot": tag, "snapshot_saved_at": self.saved_at}
         if self.saved:
-            return self.saved.origin or {"reset": str(Reset.REBOOT)}
-        return {}
+            return {**image, **(self.saved.origin or {"reset": str(Reset.REBOOT)})}
+        return image
 
 
 class Launcher:
@@ -97,14 +98,16 @@ class Launcher:
                 try:
                     qemu = await self._clone(attempt, template)
                     stack.push_async_callback(attempt.pop_all().aclose)
-                    return Launched(qemu, template=template)
+                    image = template.key.facts["image"]
+                    return Launched(qemu, template=template, image_sha256=image)
                 except MachineError as error:
                     await templates.drop(template, str(error))
         if saved := self._snapshot():
             await saved.find()
         paused = saved is not None and saved.snapshot is not None
+        image = await image_sha256(self._kind.profile)
         try:
-            return Launched(await self._enter(stack, paused=paused), saved)
+            return Launched(await self._enter(stack, paused=paused), saved, image_sha256=image)
         except LaunchError as error:
             told, troubles[slot.number] = of_launch(error, slot.name)
             raise told from error

@@ -81,8 +81,7 @@ class MachineSnapshot:
         """What a run's provenance says of it; empty: there is none."""
         if (found := self.snapshot) is None:
             return {}
-        age_s = round(max(0.0, time.time() - found.saved_at), 3)
-        return {"snapshot": found.tag, "snapshot_age_s": age_s}
+        return {"snapshot": found.tag, "snapshot_saved_at": found.saved_at}
 
     async def find(self) -> None:
         """Look for a state that a machine which is launched now could go on from.

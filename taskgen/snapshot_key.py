@@ -4,45 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
 
+from taskgen.host.origins import Identity, identity, image_sha256
 from taskgen.host.output import output_of
 from taskgen.host.process import find_program
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_file import Key
-from taskgen.host.waiting import in_thread
 from taskgen.machine_kind import MachineKind
-from taskgen.provenance import files_sha256
 from taskgen.slots import Network, Slot
-
-#: A file as it was looked at, by which it is known again: device, inode, size, times in ns.
-_Identity = tuple[int, int, int, int, int]
 
 #: How a template is kept on disk: templates of another form are of no use, and are removed.
 _TEMPLATE_FORM = "2"
 
-# Images have tens of megabytes, and 42 machines the same one.
-_hashes: dict[tuple[Path, _Identity], str] = {}
-_versions: dict[tuple[str, _Identity], str] = {}
+_versions: dict[tuple[str, Identity], str] = {}
 
 
 async def snapshot_key(kind: MachineKind, slot: Slot, network: Network) -> Key:
     """The key of the state that a machine of a slot has, if it is launched now.
 
     :raises ConfigError: if the image is not there.
-    :raises HostError: if QEMU does not say what it is.
-    :raises OSError: if the image cannot be read.
+    :raises HostError: if that cannot be read, or QEMU does not say what it is.
+    :raises OSError: if QEMU is not there any more.
     """
     profile = kind.profile
-    images = profile.image_files()
     return Key(
         slot=slot.name,
         place={
             "profile": profile.name,
-            "image": " ".join(map(str, images)),
+            "image": " ".join(map(str, profile.image_files())),
             "accelerator": str(kind.accelerator),
             "icount": str(kind.icount),
             "mac": slot.mac,
@@ -51,7 +43,7 @@ async def snapshot_key(kind: MachineKind, slot: Slot, network: Network) -> Key:
         facts={
             "profile": _digest(asdict(profile)),
             "machine": kind.fingerprint(slot),
-            "image": " ".join([await in_thread(None, _sha256, path) for path in images]),
+            "image": await image_sha256(profile),
             "QEMU": await _version(profile.emulator),
             # What a guest has learnt by DHCP: it does not ask again.
             "network": f"{network.subnet} by {network.bridge_address}",
@@ -82,15 +74,8 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
-    known = path, _identity(path)
-    if known not in _hashes:
-        _hashes[known] = files_sha256([path])
-    return _hashes[known]
-
-
 async def _version(emulator: str) -> str:
-    known = emulator, _identity(Path(find_program(emulator)))
+    known = emulator, identity(Path(find_program(emulator)))
     if known not in _versions:
         said = await output_of([emulator, "--version"])
         _versions[known] = said.text.partition("\n")[0]
@@ -105,14 +90,3 @@ def _processor(accelerator: Accelerator) -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     facts = sorted({line for line in lines if line.startswith(told)})
     return _digest(facts if emulated else [platform.release(), *facts])
-
-
-def _identity(path: Path) -> _Identity:
-    status = os.stat(path)
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
