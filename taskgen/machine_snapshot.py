@@ -118,6 +118,7 @@ class MachineSnapshot:
             if not await self._drive.has(self._place.snapshot.tag):
                 raise SnapshotError(f"{self._slot.name}: it is not in its file")
         except MachineError as error:
+            await qmp.status()  # if QEMU has died, that is all that is wrong
             await self.drop(error)
 
     async def adopt(self, qmp: Qmp) -> None:

@@ -11,7 +11,9 @@ from snapshot_tools import image_in, kind_of, started
 from test_session_manager import FAILS, HEY, STALLS, execute
 
 from taskgen.binaries import Binaries
+from taskgen.errors import MachineError
 from taskgen.host.console_boots import Why
+from taskgen.host.snapshot_drive import SnapshotDrive
 from taskgen.host.snapshot_file import opened
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
@@ -184,5 +186,33 @@ def test_two_fleets_share_the_store_and_none_has_the_state_of_a_machine_that_run
             async with started(kind, other_net, other) as three:
                 assert three.qemu.log.boots[-1].why is Why.SNAPSHOT
                 assert three.state is MachineState.READY
+
+    asyncio.run(main())
+
+
+def test_qemu_killed_while_it_is_given_the_state_leaves_that_for_the_next(
+    profile, network, tmp_path, monkeypatch
+):
+    kind = kind_of(profile, tmp_path)
+    opens = SnapshotDrive.open
+
+    async def main():
+        async with fleet(network) as (directory, net):
+            async with started(kind, net, directory):
+                pass
+            machine = Machine(network.slot(1), kind, net, directory)
+
+            async def killed(*args, **options):
+                machine.qemu.process.signal(9)
+                await machine.qemu.died()
+                await opens(*args, **options)
+
+            monkeypatch.setattr(SnapshotDrive, "open", killed)
+            try:
+                with pytest.raises(MachineError):
+                    await machine.start()
+            finally:
+                await machine.stop()
+            assert kind.snapshots.usage().snapshots == 1
 
     asyncio.run(main())
