@@ -194,7 +194,7 @@ def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
                 outcome = await execute(adopted, HEY)
                 assert outcome.failure is None, outcome.reason
                 assert outcome.provenance["snapshot"] == record.template
-                assert outcome.provenance["snapshot_age_s"] >= 0
+                assert outcome.provenance["snapshot_saved_at"] == adopted.info.saved_at
             finally:
                 await adopted.stop()
 
