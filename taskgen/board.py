@@ -11,10 +11,11 @@ from taskgen.discovery import Dial, Refusal, dial, probe
 from taskgen.errors import ConnectionLostError, SessionTimeoutError
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.profiles import Profile
+from taskgen.run_settings import Reset
 from taskgen.scan import HostState
 from taskgen.session import Limits, Session
 from taskgen.session_manager import Boot, Rules, SessionManager
-from taskgen.settings import HostSettings, Reset
+from taskgen.settings import HostSettings
 
 #: Seconds between two attempts to reach a board that restarts: the first, and the longest. Whoever
 #: else waits for it must find no time to come, send another binary, and go again.

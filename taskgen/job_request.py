@@ -11,7 +11,7 @@ from taskgen.events.handler import EventHandler
 from taskgen.interfaces import SessionSettings
 from taskgen.queue import JobSpec
 from taskgen.queue.values import VariantSource
-from taskgen.settings import RunSettings
+from taskgen.run_settings import RunSettings
 from taskgen.taskset import TaskSet
 
 

@@ -50,7 +50,8 @@ from taskgen.pool import Pool
 from taskgen.problems import Problems
 from taskgen.profiles import Profile
 from taskgen.room import Room
-from taskgen.settings import Reset, Settings, SnapshotSettings
+from taskgen.run_settings import Reset, SnapshotSettings
+from taskgen.settings import Settings
 from taskgen.slots import Network, load_network
 
 log = logging.getLogger(__name__)

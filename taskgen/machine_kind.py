@@ -16,7 +16,7 @@ from taskgen.host.templates import Templates
 from taskgen.load import Demand
 from taskgen.machine_doctor import Dumps
 from taskgen.profiles import Profile
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 from taskgen.slots import Slot
 
 

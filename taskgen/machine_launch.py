@@ -25,7 +25,7 @@ from taskgen.host.templates import Template, is_of
 from taskgen.machine_doctor import of_launch
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_snapshot import MachineSnapshot
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 from taskgen.slots import Slot
 from taskgen.snapshot_key import nobodys_mac
 

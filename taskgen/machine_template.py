@@ -7,7 +7,7 @@ from functools import partial
 
 from taskgen.host.templates import Templates
 from taskgen.machine_kind import MachineKind
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 from taskgen.slots import Network
 from taskgen.snapshot_key import template_key
 

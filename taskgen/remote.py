@@ -32,7 +32,7 @@ from taskgen.queue import Attempt, JobInfo, JobSpec, JobState
 from taskgen.queue.source import source_of
 from taskgen.queue.values import ENDED
 from taskgen.resources import EventKind, NewJob
-from taskgen.settings import RunSettings
+from taskgen.run_settings import RunSettings
 from taskgen.status import Status
 from taskgen.taskset import TaskSet
 

@@ -17,8 +17,8 @@ from taskgen.errors import BinaryError, TaskgenError, UploadMissingError
 from taskgen.exchange import Exchange, Measure
 from taskgen.interfaces import Emit, FailureClass, Outcome, Run
 from taskgen.protocol import Binary as Upload
+from taskgen.run_settings import Reset
 from taskgen.session import Session
-from taskgen.settings import Reset
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from taskgen.host.cleanup import down
 from taskgen.host.cores import whole_cores
 from taskgen.local import FleetPlan
 from taskgen.profiles import load_profile
-from taskgen.settings import FleetSettings, QemuSettings, Reset, RunSettings, Settings
+from taskgen.run_settings import Reset, RunSettings
+from taskgen.settings import FleetSettings, QemuSettings, Settings
 
 #: Machines boot, and only their tasks are cleared between two runs.
 CLEAR = "clear"

@@ -10,7 +10,7 @@ from taskgen.queue.values import (
     RunState,
     VariantSource,
 )
-from taskgen.settings import Order
+from taskgen.run_settings import Order
 
 __all__ = [
     "Attempt",

@@ -17,7 +17,7 @@ from taskgen.queue.history import History
 from taskgen.queue.schedule import choose, given_up
 from taskgen.queue.values import ENDED, JobState
 from taskgen.queue.work import Claim, Unwritten, Work
-from taskgen.settings import Order
+from taskgen.run_settings import Order
 
 log = logging.getLogger(__name__)
 

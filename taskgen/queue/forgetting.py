@@ -11,7 +11,7 @@ from taskgen.errors import QueueError, StateError
 from taskgen.host.waiting import finish
 from taskgen.queue.listening import Listening
 from taskgen.queue.work import Work
-from taskgen.settings import ResultSettings
+from taskgen.run_settings import ResultSettings
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from taskgen.queue.source import source_of
 from taskgen.queue.steering import Steering
 from taskgen.queue.values import JobInfo, JobSpec, JobState, total_of
 from taskgen.queue.work import Work
-from taskgen.settings import Order
+from taskgen.run_settings import Order
 from taskgen.taskset import TaskSet
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from taskgen.interfaces import FailureClass, Outcome
-from taskgen.settings import Order
+from taskgen.run_settings import Order
 
 #: Failures in a row, none of them the task-set's own, after which a variant is set aside: it may be
 #: what kills the machines, and would kill one after the other.

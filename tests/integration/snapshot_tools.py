@@ -8,7 +8,7 @@ from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.machine import Machine
 from taskgen.machine_kind import MachineKind
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 
 
 def kind_of(profile, path, *, limit_bytes=0, **options):

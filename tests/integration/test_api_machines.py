@@ -13,8 +13,9 @@ from taskgen.api import Context, Endpoint, connect_sources, make_app, serve, uni
 from taskgen.binary_store import BinaryStore
 from taskgen.bulletin import Bulletin
 from taskgen.local import FleetPlan
+from taskgen.run_settings import Reset, RunSettings
 from taskgen.service import Plan, service
-from taskgen.settings import QemuSettings, Reset, RunSettings, Settings
+from taskgen.settings import QemuSettings, Settings
 
 PATIENCE_S = 120
 

@@ -11,7 +11,7 @@ from snapshot_tools import kind_of, started
 from test_session_manager import execute
 
 from taskgen.machine_template import with_templates
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 
 #: What a task can leave behind that is nobody, and one that is root.
 BY_NOBODY = "memory queue"

@@ -13,7 +13,7 @@ from taskgen.interfaces import FailureClass, Run, SessionSettings
 from taskgen.lifecycle import MachineState
 from taskgen.machine import Machine
 from taskgen.machine_kind import MachineKind
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
 

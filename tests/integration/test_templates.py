@@ -21,7 +21,7 @@ from taskgen.machine import Machine
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_template import with_templates
 from taskgen.profiles import load_profile
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 
 LIMIT_S = 60
 

@@ -16,7 +16,8 @@ from taskgen.host.records import state_root
 from taskgen.lifecycle import MachineState
 from taskgen.local import FleetPlan, local_fleet
 from taskgen.queue import JobQueue, JobSpec
-from taskgen.settings import QemuSettings, Reset, RunSettings, Settings, SnapshotSettings
+from taskgen.run_settings import Reset, RunSettings, SnapshotSettings
+from taskgen.settings import QemuSettings, Settings
 from taskgen.taskset import TaskSet
 
 __all__ = ["network", "no_leftovers", "own_world", "profile"]

@@ -17,8 +17,9 @@ from taskgen.discovery import Refusal
 from taskgen.interfaces import FailureClass, SessionSettings
 from taskgen.protocol import Binary as Upload
 from taskgen.protocol import Clear, Optimize, Reboot, Start
+from taskgen.run_settings import Reset
 from taskgen.scan import HostState
-from taskgen.settings import HostSettings, Reset
+from taskgen.settings import HostSettings
 from taskgen.task import Task
 from taskgen.taskset import TaskSet
 from taskgen.testing import FakeTaskloader, Faults

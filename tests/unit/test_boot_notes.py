@@ -4,8 +4,8 @@ import pytest
 
 from taskgen.binaries import Binary
 from taskgen.boot_notes import BootNotes
+from taskgen.run_settings import Reset
 from taskgen.session_manager import Boot, Rules
-from taskgen.settings import Reset
 
 UUID = "11111111-2222-3333-4444-555555555555"
 

@@ -25,7 +25,8 @@ from taskgen.daemon.state import state_directory
 from taskgen.errors import ConfigError, HostError
 from taskgen.log_fields import log_fields
 from taskgen.problems import Problems
-from taskgen.settings import LogSettings, Order, Settings, load_settings
+from taskgen.run_settings import Order
+from taskgen.settings import LogSettings, Settings, load_settings
 from taskgen.wishes import Wishes
 
 

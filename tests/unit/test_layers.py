@@ -20,6 +20,7 @@ LAYERS = {
     "taskgen.settings_reference": 0,
     "taskgen.settings_sources": 0,
     "taskgen.daemon_settings": 0,
+    "taskgen.run_settings": 0,
     "taskgen.assets": 0,
     "taskgen.collector": 0,
     "taskgen.waiting": 0,

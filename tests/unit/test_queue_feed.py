@@ -15,7 +15,7 @@ from values import FakeVariants, activation
 from taskgen.errors import KeyReusedError, StateError, UnknownJobError
 from taskgen.interfaces import FailureClass
 from taskgen.queue import JobQueue, JobSpec, JobState
-from taskgen.settings import ResultSettings
+from taskgen.run_settings import ResultSettings
 
 
 @pytest.fixture(params=["file", "temporary"])

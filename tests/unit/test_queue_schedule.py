@@ -4,7 +4,7 @@ import pytest
 
 from taskgen.interfaces import FailureClass, Outcome
 from taskgen.queue.schedule import Candidate, choose, given_up, may_repeat
-from taskgen.settings import Order
+from taskgen.run_settings import Order
 
 TASK, GUEST, MACHINE, INFRASTRUCTURE = FailureClass
 

@@ -6,15 +6,8 @@ import pytest
 from pages import blocks
 
 from taskgen.errors import ConfigError
-from taskgen.settings import (
-    DhcpChoice,
-    DhcpSettings,
-    Order,
-    Reset,
-    RunSettings,
-    Settings,
-    load_settings,
-)
+from taskgen.run_settings import Order, Reset, RunSettings
+from taskgen.settings import DhcpChoice, DhcpSettings, Settings, load_settings
 from taskgen.settings_reference import reference
 
 ROOT = Path(__file__).parents[2]
