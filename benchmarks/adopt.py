@@ -22,7 +22,8 @@ from benchmarks.tools.storm import Readiness
 from benchmarks.tools.table import Line, within
 from taskgen.engine import Engine
 from taskgen.host.records import Kind
-from taskgen.local import FleetPlan, local_fleet
+from taskgen.local import local_fleet
+from taskgen.local_plan import FleetPlan
 
 #: Seconds that are allowed for it, whatever the number of machines.
 ALLOWED_S = 2.0

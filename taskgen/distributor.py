@@ -31,7 +31,7 @@ from taskgen.events.adapter import adapt
 from taskgen.events.handler import EventHandler
 from taskgen.job import Job
 from taskgen.job_request import JobRequest, sorted_out
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.profiles import load_profile
 from taskgen.queue.values import VariantSource
 from taskgen.remote import remote

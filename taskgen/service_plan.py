@@ -12,7 +12,7 @@ from taskgen.binary_store import BinaryStore
 from taskgen.board import BoardKind
 from taskgen.fitting import Place
 from taskgen.host.cores import whole_cores
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.profiles import Profile, load_profile
 from taskgen.settings import Settings
 from taskgen.wishes import Wishes

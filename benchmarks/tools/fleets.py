@@ -19,7 +19,7 @@ from benchmarks.tools.world import enter_world
 from taskgen.errors import TaskgenError
 from taskgen.host.cleanup import down
 from taskgen.host.cores import whole_cores
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.profiles import load_profile
 from taskgen.run_settings import Reset, RunSettings
 from taskgen.settings import FleetSettings, QemuSettings, Settings

@@ -19,7 +19,7 @@ from taskgen.cli.options import json_option
 from taskgen.host.doctor import Check, Grade, examine
 from taskgen.host.doctor.fix import fix
 from taskgen.host.records import state_root
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.profiles import load_profile, profile_names
 from taskgen.settings import load_settings
 from taskgen.wishes import Wishes, load_wishes

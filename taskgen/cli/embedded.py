@@ -19,7 +19,8 @@ from taskgen.errors import TaskgenError, TaskSetError
 from taskgen.events.handler import EventHandler
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Counts
-from taskgen.local import FleetPlan, local_fleet
+from taskgen.local import local_fleet
+from taskgen.local_plan import FleetPlan
 from taskgen.pool import Pool
 from taskgen.queue import JobQueue, JobSpec, JobState
 from taskgen.queue.values import total_of

@@ -11,7 +11,7 @@ from taskgen.cli.note import note
 from taskgen.cli.output_file import OutputPath, output_file
 from taskgen.errors import ConfigError
 from taskgen.host.dhcpd_config import dhcpd_config
-from taskgen.local import network_of
+from taskgen.local_plan import network_of
 from taskgen.settings import load_settings
 from taskgen.slots import load_network
 

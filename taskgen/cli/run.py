@@ -31,7 +31,7 @@ from taskgen.events.handler import EventHandler
 from taskgen.events.stdout import StdoutHandler
 from taskgen.events.summary import SummaryHandler
 from taskgen.job_request import JobRequest
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.overrides import apply_settings
 from taskgen.profiles import Profile, load_profile
 from taskgen.settings import load_settings

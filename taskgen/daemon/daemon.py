@@ -21,7 +21,7 @@ from taskgen.errors import ConfigError, TaskgenError
 from taskgen.host.cores import whole_cores
 from taskgen.host.records import Kind
 from taskgen.host.waiting import in_thread
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.problems import Problems
 from taskgen.profiles import load_profile
 from taskgen.service import Plan, Service, service

@@ -13,7 +13,8 @@ from taskgen.audience import Audience
 from taskgen.engine import Engine
 from taskgen.events.handler import EventHandler
 from taskgen.host.records import Kind
-from taskgen.local import FleetPlan, local_fleet
+from taskgen.local import local_fleet
+from taskgen.local_plan import FleetPlan
 from taskgen.profiles import load_profile
 from taskgen.queue import JobQueue
 from taskgen.settings import load_settings

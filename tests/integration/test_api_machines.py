@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from taskgen.api import Context, Endpoint, connect_sources, make_app, serve, unix_socket
 from taskgen.binary_store import BinaryStore
 from taskgen.bulletin import Bulletin
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.run_settings import Reset, RunSettings
 from taskgen.service import Plan, service
 from taskgen.settings import QemuSettings, Settings

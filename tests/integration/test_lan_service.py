@@ -12,7 +12,7 @@ from taskgen.errors import ConfigError
 from taskgen.host.adoption import daemon_fleet
 from taskgen.host.fleet_network import fleet_network
 from taskgen.host.records import Kind, state_root
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.queue import JobSpec
 from taskgen.service import Plan, service
 from taskgen.settings import HostSettings, NetworkSettings, QemuSettings, Settings

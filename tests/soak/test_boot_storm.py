@@ -10,7 +10,8 @@ from taskgen.events.handler import EventHandler
 from taskgen.fleet import STARTING
 from taskgen.host.cores import whole_cores
 from taskgen.lifecycle import MachineState
-from taskgen.local import FleetPlan, local_fleet
+from taskgen.local import local_fleet
+from taskgen.local_plan import FleetPlan
 from taskgen.queue import JobQueue, JobSpec
 from taskgen.settings import QemuSettings, Settings
 from taskgen.taskset import TaskSet

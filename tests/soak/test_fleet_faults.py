@@ -14,7 +14,8 @@ from world import network, no_leftovers, own_world, profile
 from taskgen.engine import Engine
 from taskgen.host.netns import Namespace
 from taskgen.interfaces import FailureClass, SessionSettings
-from taskgen.local import FleetPlan, local_fleet
+from taskgen.local import local_fleet
+from taskgen.local_plan import FleetPlan
 from taskgen.queue import JobQueue, JobSpec, JobState
 from taskgen.settings import FleetSettings, QemuSettings, Settings
 from taskgen.task import Task

@@ -14,7 +14,8 @@ from taskgen.engine import Engine
 from taskgen.events.handler import EventHandler
 from taskgen.host.records import state_root
 from taskgen.lifecycle import MachineState
-from taskgen.local import FleetPlan, local_fleet
+from taskgen.local import local_fleet
+from taskgen.local_plan import FleetPlan
 from taskgen.queue import JobQueue, JobSpec
 from taskgen.run_settings import Reset, RunSettings, SnapshotSettings
 from taskgen.settings import QemuSettings, Settings

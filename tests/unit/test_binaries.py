@@ -10,7 +10,7 @@ import pytest
 from taskgen.binaries import Binaries, user_directories
 from taskgen.binary_store import BinaryStore
 from taskgen.errors import BinaryError
-from taskgen.local import FleetPlan
+from taskgen.local_plan import FleetPlan
 from taskgen.profiles import load_profile
 from taskgen.service_plan import Plan
 

@@ -117,6 +117,7 @@ LAYERS = {
     "taskgen.job": 4,
     "taskgen.job_request": 4,
     "taskgen.local": 4,
+    "taskgen.local_plan": 4,
     "taskgen.machine": 4,
     "taskgen.machine_doctor": 4,
     "taskgen.machine_body": 4,
