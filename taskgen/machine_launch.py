@@ -21,7 +21,7 @@ from taskgen.host.migration import restore, save
 from taskgen.host.origins import image_sha256
 from taskgen.host.qemu import Qemu, adopt, launch
 from taskgen.host.records import MachineRecord
-from taskgen.host.templates import Template, is_of
+from taskgen.host.template import Template, is_of
 from taskgen.machine_doctor import of_launch
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_snapshot import MachineSnapshot
@@ -93,14 +93,16 @@ class Launcher:
         :raises HostError: if the host lacks something.
         """
         slot, templates = self._slot, self._kind.templates
-        if templates and (template := await templates.get(self._make)):
-            async with AsyncExitStack() as attempt:
+        if templates:
+            async with templates.held(self._make) as template, AsyncExitStack() as attempt:
                 try:
-                    qemu = await self._clone(attempt, template)
-                    stack.push_async_callback(attempt.pop_all().aclose)
-                    image = template.key.facts["image"]
-                    return Launched(qemu, template=template, image_sha256=image)
+                    if template:
+                        qemu = await self._clone(attempt, template)
+                        stack.push_async_callback(attempt.pop_all().aclose)
+                        image = template.key.facts["image"]
+                        return Launched(qemu, template=template, image_sha256=image)
                 except MachineError as error:
+                    assert template, "it was tried"
                     await templates.drop(template, str(error))
         if saved := self._snapshot():
             await saved.find()

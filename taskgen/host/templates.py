@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from taskgen.errors import SilentGuestError, SnapshotError, TaskgenError
 from taskgen.host import template_file
 from taskgen.host.file_lock import file_lock
-from taskgen.host.memory_file import MemoryFile
 from taskgen.host.snapshot_file import Key
 from taskgen.host.snapshot_store import TEMPLATE, SnapshotStore
+from taskgen.host.template import Template
 from taskgen.host.waiting import in_thread
 
 log = logging.getLogger(__name__)
@@ -38,53 +38,6 @@ _LOCK_AGAIN_S = 1.0
 
 #: Keys of the problems that there is none, and that it is not on disk.
 PROBLEM, DISK_PROBLEM = "template", "template-disk"
-
-
-@dataclass(frozen=True)
-class Template:
-    """A saved state.
-
-    :ivar key: of all that it depends on.
-    :ivar tag: its name; no other state ever has it, nor its beginning under another key.
-    :ivar saved_at: seconds since the epoch.
-    :ivar memory: the guest's.
-    :ivar state: of the devices.
-    """
-
-    key: Key
-    tag: str
-    saved_at: float
-    memory: MemoryFile
-    state: MemoryFile
-
-    @classmethod
-    def empty(cls, key: Key, memory_bytes: int) -> Template:
-        """One that is yet to be made; to be closed."""
-        return cls(
-            key=key,
-            tag=f"{key.name}-{secrets.token_hex(4)}",
-            saved_at=time.time(),
-            memory=MemoryFile("guest memory", memory_bytes),
-            state=MemoryFile("guest state", 0),
-        )
-
-    def seal(self) -> None:
-        """From now on nobody can change it.
-
-        :raises OSError: if somebody still has its memory mapped.
-        """
-        self.memory.seal()
-        self.state.seal()
-
-    def close(self) -> None:
-        """Close it; machines that have it mapped keep it."""
-        self.memory.close()
-        self.state.close()
-
-
-def is_of(tag: str, key: Key) -> bool:
-    """Whether a template's tag is that of one with this key."""
-    return tag.rpartition("-")[0] == key.name
 
 
 #: Boots a machine whose memory is the template's, and saves its state there.
@@ -114,7 +67,7 @@ class Templates:
         self._make_s = make_s
         self._turn = asyncio.Lock()
         self._template: Template | None = None
-        self._dropped: list[Template] = []  # machines may just be starting from them
+        self._held: list[Template] = []  # machines are just starting from them
         self._key: Key | None = None  # which the failures are of
         self._failures = 0
         self._keep_at: float | None = None  # by the monotonic clock; None: it is on disk
@@ -146,6 +99,13 @@ class Templates:
                 self._failed(f"cannot be had: {error or type(error).__name__}")
             return self._template
 
+    @asynccontextmanager
+    async def held(self, make: Make) -> AsyncIterator[Template | None]:
+        """As :meth:`get`; a machine can start from it while in the block, also if it is dropped."""
+        template = await self.get(make)
+        with self._hold(template) if template else nullcontext():
+            yield template
+
     def proved(self) -> None:
         """A machine has started from it: what failed before was passing."""
         self._failures = 0
@@ -165,15 +125,22 @@ class Templates:
     def close(self) -> None:
         """Let go of it; it stays on disk."""
         self._let_go()
-        for template in self._dropped:
-            template.close()
-        self._dropped.clear()
 
     def _let_go(self) -> None:
         """The next machine does not get it."""
-        if self._template:
-            self._dropped.append(self._template)
-            self._template = None
+        template, self._template = self._template, None
+        if template and template not in self._held:
+            template.close()
+
+    @contextmanager
+    def _hold(self, template: Template) -> Iterator[None]:
+        self._held.append(template)
+        try:
+            yield
+        finally:
+            self._held.remove(template)
+            if template is not self._template and template not in self._held:
+                template.close()
 
     def _failed(self, what: str) -> None:
         self._failures += 1
@@ -246,8 +213,9 @@ class Templates:
 
     async def _keep_again(self, template: Template) -> None:
         try:
-            async with file_lock(self._store.path / _LOCK, timeout_s=_LOCK_AGAIN_S):
-                await self._keep(template)
+            with self._hold(template):
+                async with file_lock(self._store.path / _LOCK, timeout_s=_LOCK_AGAIN_S):
+                    await self._keep(template)
         except (OSError, TaskgenError) as error:
             self._not_kept(str(error))
 

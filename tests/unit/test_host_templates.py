@@ -285,16 +285,38 @@ def test_a_guest_that_says_nothing_is_waited_for_once(tmp_path, caplog):
 def test_one_that_is_dropped_is_gone_from_the_disk_and_made_anew(tmp_path):
     async def main():
         ours, make = templates(tmp_path), Maker()
-        first = await ours.get(make)
-        await ours.drop(first, "no machine starts from it")
-        assert not list(tmp_path.glob("*.json"))
-        second = await ours.get(make)
-        assert second is not first
-        assert content(second) == MADE
-        await ours.drop(first, "told late")
-        assert await ours.get(make) is second
-        assert content(first) == MADE  # a machine may just be starting from it
+        async with ours.held(make) as first:
+            await ours.drop(first, "no machine starts from it")
+            assert not list(tmp_path.glob("*.json"))
+            second = await ours.get(make)
+            assert second is not first
+            assert content(second) == MADE
+            await ours.drop(first, "told late")
+            assert await ours.get(make) is second
+            assert content(first) == MADE  # a machine is just starting from it
         ours.close()
+
+    asyncio.run(main())
+
+
+def test_those_of_older_images_take_no_memory(tmp_path):
+    images = ["a"]
+
+    async def now():
+        return Key(slot="template", place=KEY.place, facts={"image": images[-1]})
+
+    async def main():
+        ours, make = templates(tmp_path), Maker()
+        ours.key = now
+        before = len(os.listdir("/proc/self/fd"))
+        for number in range(5):
+            images.append(str(number))
+            async with ours.held(make) as one, ours.held(make) as same:
+                assert one is same
+        assert make.calls == 5
+        assert len(os.listdir("/proc/self/fd")) == before + 2  # memory and devices of the newest
+        ours.close()
+        assert len(os.listdir("/proc/self/fd")) == before
 
     asyncio.run(main())
 
