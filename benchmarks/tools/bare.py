@@ -30,6 +30,7 @@ from pyroute2 import IPRoute
 
 from benchmarks.tools.cpu import cpu_s
 from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.stopping import stopping_in_order
 from taskgen import assets
 from taskgen.profiles import Profile, load_profile
 from taskgen.slots import Network, Slot, load_network
@@ -50,7 +51,11 @@ def main() -> None:
     network = load_network(assets.root() / "network" / "network.toml")
     if ctypes.CDLL(None, use_errno=True).unshare(0x40000000) != 0:  # CLONE_NEWNET
         raise OSError(ctypes.get_errno(), "no new network namespace: this needs root")
-    with tempfile.TemporaryDirectory() as folder, bare_network(network, Path(folder)):
+    with (
+        stopping_in_order(),
+        tempfile.TemporaryDirectory() as folder,
+        bare_network(network, Path(folder)),
+    ):
         joined = 0
         for line in sys.stdin:
             machines, at_once = map(int, line.split())
@@ -172,7 +177,12 @@ def boot(commands: Mapping[Slot, Sequence[str]], at_once: int) -> dict[str, floa
     try:
         began = time.monotonic()
         with ThreadPoolExecutor(at_once) as executor:
-            list(executor.map(one, commands))
+            try:
+                list(executor.map(one, commands))
+            except BaseException:
+                for qemu in qemus:
+                    qemu.kill()  # so that nobody waits for its guest
+                raise
             return {
                 "wall_s": time.monotonic() - began,
                 "cpu_s": sum(cpu_s(qemu.pid) for qemu in qemus),

@@ -41,4 +41,8 @@ def bare(profile: str, accelerator: str, at_once: int) -> Iterator[Floor]:
         text=True,
     )
     with process:  # leaving it closes the pipes, which ends it, and waits
-        yield Floor(process, at_once)
+        try:
+            yield Floor(process, at_once)
+        except BaseException:
+            process.terminate()  # it may have minutes of boots before it
+            raise

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -119,6 +120,31 @@ def test_a_script_that_is_interrupted_ends_all(folder, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmarks"])
     assert runner.main() == 130
     assert not (folder / "results" / "good.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_in_the_background_of_a_shell_is_ended_in_order_too(number):
+    code = (
+        "import time\n"
+        "from benchmarks.tools.stopping import stopping_in_order\n"
+        "with stopping_in_order():\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(1000)\n"
+        "    finally:\n"
+        "        print('cleaned up', flush=True)\n"
+    )
+    with subprocess.Popen(
+        # So a shell starts what is to run in the background of a script.
+        ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, code],
+        cwd=assets.root(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=60) == ("cleaned up\n", None)
+    assert process.returncode == 130
 
 
 def test_our_scripts_are_found_and_helpers_are_not_among_them():
