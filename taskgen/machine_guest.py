@@ -77,7 +77,7 @@ class Guest:
         self._stack.callback(self._doctor.close)
         self._loss = loss
         loss.watch(qemu)
-        self._stack.push_async_callback(loss.let_go)
+        self._stack.callback(loss.let_go)
 
     async def start(self) -> Session:
         """Have it go on from its saved state, else boot, after its QEMU's launch. One from the

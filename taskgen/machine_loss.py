@@ -30,12 +30,13 @@ class Loss:
         self._on_loss = on_loss
         self._error: asyncio.Future[MachineError] = asyncio.get_running_loop().create_future()
         self._qemu: Qemu | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stop: Callable[[], object] | None = None
+        self._tap_gone: asyncio.TimerHandle | None = None
 
     def watch(self, qemu: Qemu) -> None:
         """From now on it has this QEMU."""
         self._qemu = qemu
-        self._tasks = [asyncio.create_task(self._watch(qemu), name=f"{self._name}: its end")]
+        self._stop = qemu.on_death(self._died)
 
     @property
     def happened(self) -> bool:
@@ -44,8 +45,9 @@ class Loss:
 
     def tap_gone(self) -> None:
         """The tap is gone: deleted by somebody, unless its QEMU has just ended."""
-        if not self.happened and len(self._tasks) == 1:
-            self._tasks.append(asyncio.create_task(self._blame_tap(), name=f"{self._tap}: gone"))
+        if self._stop and not self.happened and self._tap_gone is None:
+            loop = asyncio.get_running_loop()
+            self._tap_gone = loop.call_later(TAP_S, self._blame_tap)
 
     def lose(self, error: MachineError) -> None:
         """It is of no use any more; what it was doing is ended with ``error``."""
@@ -75,19 +77,20 @@ class Loss:
                 await finish(asyncio.wait([working]))
                 raise
 
-    async def let_go(self) -> None:
+    def let_go(self) -> None:
         """Its QEMU is about to be ended, or let go: that is no loss. May be called again."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await finish(asyncio.wait(tasks))
+        if self._stop:
+            self._stop()
+            self._stop = None
+        if self._tap_gone:
+            self._tap_gone.cancel()
+            self._tap_gone = None
 
-    async def _watch(self, qemu: Qemu) -> None:
-        self.lose(await qemu.died())
+    def _died(self, error: MachineError) -> None:
+        if self._stop:  # else it has ended in the turn of the loop in which it was let go
+            self.lose(error)
 
-    async def _blame_tap(self) -> None:
-        await asyncio.sleep(TAP_S)  # cut short by _watch, if QEMU has ended
+    def _blame_tap(self) -> None:  # comes too late, if QEMU has ended
         self.lose(
             MachineError(
                 f"{self._name}: its tap {self._tap} is gone",

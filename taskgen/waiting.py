@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 
@@ -20,6 +21,36 @@ async def first_of(*awaitables: Coroutine[Any, Any, object]) -> None:
             task.cancel()
     for task in done:
         task.result()
+
+
+@asynccontextmanager
+async def cut_short(
+    on_event: Callable[[Callable[[object], object]], Callable[[], object]],
+) -> AsyncIterator[None]:
+    """Do what is in the block until an event happens, or to its end; no task waits for the event.
+
+    :param on_event: has the event call something with one argument, and returns what takes that
+        away again.
+    """
+    loop = asyncio.get_running_loop()
+    inside = True
+
+    def happened(_: object) -> None:
+        if inside:
+            limit.reschedule(loop.time())
+
+    stop = on_event(happened)
+    try:
+        async with asyncio.timeout(None) as limit:
+            try:
+                yield
+            finally:
+                inside = False
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    finally:
+        stop()
 
 
 def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:

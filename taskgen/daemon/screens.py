@@ -117,4 +117,4 @@ def _console(pool: Pool, slot: int) -> ConsoleHub | None:
     machine = pool.machines.get(slot)
     if not isinstance(machine, Machine) or machine.info.pid is None:
         return None
-    return None if machine.console_hub.closed.is_set() else machine.console_hub
+    return None if machine.console_hub.closed else machine.console_hub

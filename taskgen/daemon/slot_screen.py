@@ -12,7 +12,7 @@ from taskgen.host.inotify import Inotify
 from taskgen.host.process import Exit
 from taskgen.host.screen import Screen, screen
 from taskgen.host.waiting import beside
-from taskgen.waiting import first_of
+from taskgen.waiting import cut_short, first_of
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ class SlotScreen:
             async with screen(self.name, self._inotify) as session:
                 stable = asyncio.get_running_loop().call_later(STABLE_S, self._works)
                 try:
-                    async with beside(self._serve(session)) as serving:
-                        await first_of(session.wait(), asyncio.wait([serving]))
+                    async with cut_short(session.on_end):
+                        await self._serve(session)
                 finally:
                     stable.cancel()
                 self._ended(await session.wait())

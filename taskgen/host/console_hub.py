@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from taskgen.errors import HostError, MachineError
@@ -33,18 +33,34 @@ class ConsoleHub:
     :param name: the machine's, for messages.
     :param path: the Unix socket on which its QEMU listens, of :data:`console_keys.KIND`.
     :param console: what the guest prints.
-    :ivar closed: set once nobody will be able to watch any more.
     """
 
     def __init__(self, name: str, path: Path, console: Console) -> None:
         self.name = name
         self.path = path
-        self.closed = asyncio.Event()
         self._console = console
         self._keyboard = Keyboard(name, path)
         self._viewers: set[Viewer] = set()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_words = (0, b"")  # what was there in the end, and the offset behind it
         self._next: asyncio.Future[ConsoleHub | None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is able to watch any more."""
+        return self._closed.done()
+
+    def on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """Call ``callback`` once nobody will be able to watch any more; it must not block.
+
+        :returns: call that to have it called no more.
+        """
+
+        def tell(_: asyncio.Future[None]) -> None:
+            callback()
+
+        self._closed.add_done_callback(tell)
+        return lambda: self._closed.remove_done_callback(tell)
 
     def attach(self, who: str = "somebody", *, recent: int = 0, seen: int = 0) -> Viewer:
         """One more who watches; close it. If QEMU has ended, it sees just that.
@@ -55,7 +71,7 @@ class ConsoleHub:
         :raises HostError: if the log cannot be watched.
         """
         viewer = Viewer(self.name, who, write=self._write, leave=self._viewers.discard)
-        if self.closed.is_set():
+        if self.closed:
             viewer.end()
             return viewer
         try:
@@ -90,23 +106,23 @@ class ConsoleHub:
         none, because the machine has ended."""
         return None if self._next is None else await asyncio.shield(self._next)
 
-    async def close_after(self, end: Callable[[], Awaitable[object]]) -> None:
-        """Wait for the end of QEMU: nothing will be printed after that."""
-        await end()
-        await self.close()
+    def end(self) -> None:
+        """End for all who watch: nothing will be printed any more. May be called again."""
+        if self.closed:
+            return
+        self._console.look()  # for the viewers' last words
+        self._last_words = self._console.end()
+        self._closed.set_result(None)
+        for viewer in self._viewers:
+            viewer.end()
 
     async def close(self) -> None:
-        """End for all who watch; the machine may go on. May be called again."""
-        if not self.closed.is_set():
-            self._console.look()  # for the viewers' last words
-            self._last_words = self._console.end()
-            self.closed.set()
-            for viewer in self._viewers:
-                viewer.end()
+        """End for all who watch and type; the machine may go on. May be called again."""
+        self.end()
         await self._keyboard.close()
 
     async def _write(self, data: bytes) -> None:
-        if self.closed.is_set():
+        if self.closed:
             raise MachineError(f"{self.name}: its console has ended")
         await self._keyboard.type(data)
 

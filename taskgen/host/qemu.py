@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from taskgen.host.process import adopt as find_process
 from taskgen.host.qemu_command import Accelerator, Launch, Memory, command
 from taskgen.host.qmp import Qmp
 from taskgen.host.records import MachineRecord
-from taskgen.host.waiting import beside, finish
+from taskgen.host.waiting import finish
 from taskgen.profiles import Profile
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,14 @@ class Qemu:
 
         The error is returned, not raised, for the caller to raise where it fits.
         """
-        ended = await self.process.wait()
-        return MachineDiedError(f"{self.name}: QEMU {ended}", console=self.console.tail())
+        return self._death(await self.process.wait())
+
+    def on_death(self, callback: Callable[[MachineDiedError], object]) -> Callable[[], object]:
+        """Call ``callback`` with the error of :meth:`died` once it has ended; it must not block.
+
+        :returns: call that to have it called no more.
+        """
+        return self.process.on_end(lambda ended: callback(self._death(ended)))
 
     async def first_output(self, silent_s: float) -> None:
         """Wait for the guest's first output, whatever it is.
@@ -132,6 +138,9 @@ class Qemu:
             else:
                 return await self.process.stop(grace_s=_QUIT_S, term_s=_TERM_S)
         return await self.process.stop(term_s=_TERM_S)
+
+    def _death(self, ended: Exit) -> MachineDiedError:
+        return MachineDiedError(f"{self.name}: QEMU {ended}", console=self.console.tail())
 
     async def let_go(self) -> None:
         """Let go of it; it runs on, and another engine can adopt it."""
@@ -284,9 +293,9 @@ async def _controlled(stack: AsyncExitStack, qemu: Qemu) -> AsyncIterator[None]:
     stack.push_async_callback(qemu.qmp.close)
     stack.push_async_callback(qemu.console_hub.close)
     stack.push_async_callback(_stop, qemu)
+    qemu.process.on_end(lambda _: qemu.console_hub.end())
     try:
-        async with beside(qemu.console_hub.close_after(qemu.wait)):
-            yield
+        yield
     finally:
         if qemu.left_running and qemu.process.exit is None:
             stack.pop_all()

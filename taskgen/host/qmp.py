@@ -29,10 +29,10 @@ class Qmp:
         self.name = name
         self._client = client
         self._callbacks = callbacks
-        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
         # The client would keep each event for good, in a history of its own.
         client.events.event_filter = self._take
-        self._reader = asyncio.create_task(self._read_events(), name=f"{name}: QMP events")
 
     @classmethod
     async def connect(cls, name: str, path: Path, *, timeout_s: float = 10.0) -> Qmp:
@@ -122,8 +122,7 @@ class Qmp:
 
     async def close(self) -> None:
         """Close the connection; QEMU runs on."""
-        self._reader.cancel()
-        await finish(asyncio.wait([self._reader]))
+        self._closing = True
         try:
             await finish(asyncio.wait_for(self._client.disconnect(), _CLOSE_S))
         except (QMPError, OSError, EOFError) as error:  # TimeoutError is an OSError
@@ -136,17 +135,18 @@ class Qmp:
             raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
 
     def _take(self, event: Message) -> bool:
-        self._events.put_nowait(event)
+        # Not here: the client's own reader must not meet what a callback raises.
+        self._loop.call_soon(self._tell, event)
         return False
 
-    async def _read_events(self) -> None:
-        while True:
-            event = await self._events.get()
-            name, data = str(event["event"]), event.get("data")
-            data = data if isinstance(data, dict) else {}
-            log.debug("%s: QMP event %s %s", self.name, name, data)
-            for callback in tuple(self._callbacks):
-                callback(name, data)
+    def _tell(self, event: Message) -> None:
+        if self._closing:
+            return
+        name, data = str(event["event"]), event.get("data")
+        data = data if isinstance(data, dict) else {}
+        log.debug("%s: QMP event %s %s", self.name, name, data)
+        for callback in tuple(self._callbacks):
+            callback(name, data)
 
 
 async def _greeted(name: str, path: Path) -> QMPClient:

@@ -16,7 +16,7 @@ import os
 import re
 import tty
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from taskgen.host.inotify import Change, Inotify
 from taskgen.host.process import Exit, Process, running
 from taskgen.host.screen_sessions import Session, directory, remove_dead
 from taskgen.host.waiting import beside, finish, in_thread
-from taskgen.waiting import first_of
 
 #: Said once in each session.
 _WELCOME = "[console of {name}; Ctrl-A D leaves it, Ctrl-A [ looks back]\r\n"
@@ -73,6 +72,13 @@ class Screen:
         """Wait until the session has ended, in whatever way."""
         return await self._process.wait()
 
+    def on_end(self, callback: Callable[[Exit], object]) -> Callable[[], object]:
+        """Call ``callback`` once the session has ended; it must not block.
+
+        :returns: call that to have it called no more.
+        """
+        return self._process.on_end(callback)
+
     async def show(self, data: bytes) -> None:
         """Show something; waits as long as screen does not read."""
         while data:
@@ -89,16 +95,9 @@ class Screen:
         typed, only because there is a screen.
         """
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                data = os.read(self._terminal, PIECE)
-            except BlockingIOError:
-                await _possible(self._terminal, loop.add_reader, loop.remove_reader)
-                continue
-            if not self._session.attached:
-                data = _ANSWERS.sub(b"", data)
-            if data:
-                return data
+        while not (data := self._typed()):
+            await _possible(self._terminal, loop.add_reader, loop.remove_reader)
+        return data
 
     async def ignore_keys(self) -> None:
         """Drop what is typed, until cancelled."""
@@ -108,13 +107,17 @@ class Screen:
     async def use(self, hub: ConsoleHub) -> None:
         """Be the terminal of a machine, until its console is closed."""
         self._seen = 0
-        async with beside(self._pass_keys(hub)):
-            while not hub.closed.is_set():
-                self._changed.clear()
-                if self._session.attached:
-                    await self._watch(hub)
-                else:
-                    await first_of(self._changed.wait(), hub.closed.wait())
+        stop = hub.on_close(self._changed.set)
+        try:
+            async with self._typing_on(hub):
+                while not hub.closed:
+                    self._changed.clear()
+                    if self._session.attached:
+                        await self._watch(hub)
+                    else:
+                        await self._changed.wait()
+        finally:
+            stop()
         await self.show(hub.rest(self._seen))
 
     async def _watch(self, hub: ConsoleHub) -> None:
@@ -135,9 +138,46 @@ class Screen:
             await self._changed.wait()
         viewer.close()
 
+    def _typed(self) -> bytes:
+        """What is typed and was not read; nothing: there is none."""
+        with suppress(BlockingIOError):
+            while True:
+                data = os.read(self._terminal, PIECE)
+                if not self._session.attached:
+                    data = _ANSWERS.sub(b"", data)
+                if data:
+                    return data
+        return b""
+
+    @asynccontextmanager
+    async def _typing_on(self, hub: ConsoleHub) -> AsyncIterator[None]:
+        """What is typed goes to a machine while in the block; only then is there a task for it."""
+        loop = asyncio.get_running_loop()
+        passing: asyncio.Task[None] | None = None
+
+        def begin() -> None:
+            nonlocal passing
+            loop.remove_reader(self._terminal)
+            passing = asyncio.create_task(self._pass_keys(hub), name=f"{self.name}: keys")
+            passing.add_done_callback(wait)
+
+        def wait(passed: asyncio.Task[None]) -> None:
+            if not passed.cancelled() and passed.exception() is None:
+                loop.add_reader(self._terminal, begin)
+
+        loop.add_reader(self._terminal, begin)
+        try:
+            yield
+        finally:
+            loop.remove_reader(self._terminal)
+            if passing is not None:
+                passing.remove_done_callback(wait)
+                passing.cancel()
+                await finish(asyncio.wait([passing]))
+                loop.remove_reader(self._terminal)  # it may have been through just then
+
     async def _pass_keys(self, hub: ConsoleHub) -> None:
-        while True:
-            keys = await self.keys()
+        while keys := self._typed():
             # Without anybody attached: screen -X stuff.
             viewer = self._viewer or hub.attach("screen")
             try:

@@ -153,7 +153,7 @@ def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
                 origins.add(outcome.provenance["snapshot"])
             assert len(uuids) == runs
             for _ in range(runs - 1):  # whoever watches is led from one QEMU to the next
-                assert console.closed.is_set()
+                assert console.closed
                 console = await console.next()
             assert console is machine.console_hub
             assert origins == {tag}

@@ -14,6 +14,11 @@ from taskgen.host.process import Exit
 class Ended:
     """A session that ends at once."""
 
+    def on_end(self, callback):
+        ending = asyncio.ensure_future(self.wait())
+        ending.add_done_callback(callback)
+        return lambda: ending.remove_done_callback(callback)
+
     async def wait(self):
         return Exit(1, "Directory '/run/screen' must have mode 755.")
 

@@ -37,7 +37,7 @@ async def console(here: Here, websocket: WebSocket, name: str, recent: bool = Fa
         await websocket.accept()
         log.info("%s: %s looks at its console", name, user)
         await _use(here, websocket, viewer)
-        while hub.closed.is_set() and not here.closing.is_set():
+        while hub.closed and not here.closing.is_set():
             if (hub := await hub.next()) is None:
                 break
             viewer.close()
