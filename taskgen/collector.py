@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from taskgen import heap
+
 #: New objects after which Python looks; its own default is 700. What a run makes has no cycles, and
 #: goes with the last reference to it, mostly at the next commit. Until then the young objects of
 #: hundreds of targets are looked through over and over, and nothing is ever found: a tenth of all
@@ -19,10 +21,13 @@ def tidy() -> None:
 
     A boot does (netlink messages, answers of QMP). Where they are not looked for soon, the next
     boot takes new memory, and the process keeps it all. Takes some milliseconds, however large the
-    process is. A program that wants no such looks is spared.
+    process is. A program that wants no such looks is spared. A process that is settled gives what
+    is free back to the system.
     """
     if gc.isenabled():
         gc.collect(2 if _process.settled else 1)
+    if _process.settled:
+        heap.give_back()
 
 
 def settle() -> None:
@@ -32,7 +37,9 @@ def settle() -> None:
     quarter as much has been added: where code and API are most of it, that is all that a storm of
     boots leaves.
     """
+    gc.collect()
     gc.freeze()
+    heap.give_back()
     _process.settled = True
 
 

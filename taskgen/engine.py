@@ -6,23 +6,27 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from taskgen.audience import Audience
 from taskgen.breaker import Breaker, Failed
-from taskgen.collector import seldom
+from taskgen.collector import seldom, tidy
 from taskgen.events.model import Event
 from taskgen.host.waiting import finish
 from taskgen.interfaces import Outcome, Run, RunQueue, Target
 from taskgen.log_fields import log_fields
-from taskgen.waiting import first_of
+from taskgen.waiting import SharedWait, cut_short, first_of
 
 log = logging.getLogger(__name__)
 
 #: Outcomes of one target that may be on their way to the disk while it goes on.
 UNSETTLED = 64
+
+#: Seconds without any run after which it is tidied up.
+TIDY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -79,6 +83,8 @@ class Engine:
         self._running: dict[str, _Running] = {}
         self._idle = asyncio.Event()  # set, and made anew, whenever a run was stopped
         self._clock = clock
+        self._changes = SharedWait(self._change)
+        self._tidying: asyncio.TimerHandle | None = None  # when nothing runs for a while
         self._breakers: dict[str, Breaker] = {}  # of targets on which something failed
 
     @property
@@ -143,6 +149,7 @@ class Engine:
                 if run is None and settling:
                     await _settled(settling, at_most=0)
                 elif run is None:
+                    self._tidy_soon()
                     if not await self._news(target, retire):
                         return
                 elif (ended := await self._execute(run, target)) is not None:
@@ -160,11 +167,26 @@ class Engine:
         idle_s = None if self.queue.backlog_for(target.profile) else self.idle_s
         limit_s = min((s for s in (idle_s, at_most_s) if s is not None), default=None)
         try:
-            async with asyncio.timeout(limit_s):
-                await first_of(self.queue.changed(), retire.wait(), self._draining.wait())
+            # All that have nothing to do share one task: there may be hundreds of them.
+            async with asyncio.timeout(limit_s), cut_short(self._changes.on_event):
+                await retire.wait()
         except TimeoutError:
             return limit_s != idle_s
         return True
+
+    def _change(self) -> Coroutine[Any, Any, None]:
+        # What happens from now on counts, also before the task has begun.
+        return first_of(self.queue.changed(), self._draining.wait())
+
+    def _tidy_soon(self) -> None:
+        """What runs have left is looked through as soon as nobody has to wait for that."""
+        if not self._running and self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(TIDY_S, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        if not self._running:
+            tidy()
 
     def _rest_s(self, target: Target) -> float:
         breaker = self._breakers.get(target.name)

@@ -53,6 +53,37 @@ async def cut_short(
         stop()
 
 
+class SharedWait:
+    """One task that waits, for any number of those who want to be told; none while nobody does.
+
+    :param wait: what it waits for, each time anew.
+    """
+
+    def __init__(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._wait = wait
+        self._task: asyncio.Task[object] | None = None
+        self._told: list[Callable[[object], object]] = []  # by this task
+
+    def on_event(self, callback: Callable[[object], object]) -> Callable[[], object]:
+        """Call ``callback`` with the task that has waited, once it is through.
+
+        :returns: call that to have it called no more.
+        """
+        if self._task is None or self._task.done():
+            self._task, self._told = asyncio.create_task(self._wait()), []
+        task, told = self._task, self._told
+        task.add_done_callback(callback)
+        told.append(callback)
+
+        def stop() -> None:
+            task.remove_done_callback(callback)
+            told.remove(callback)
+            if not told:
+                task.cancel()
+
+        return stop
+
+
 def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first exception that is no group itself."""
     error: BaseException = group

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from taskgen import heap
 from taskgen.daemon.api import api
 from taskgen.daemon.life import Start, live
 from taskgen.daemon.logs import configure_logging
@@ -49,6 +50,7 @@ def _run(config: Path | None, verbose: int) -> int:
         raise PrivilegeError("the daemon needs root", hint="sudo taskgen daemon")
     settings = load_settings(config)
     configure_logging(settings.log, verbose=verbose)
+    heap.share()
     try:
         with state_directory(state_root()) as state:
             start = Start(

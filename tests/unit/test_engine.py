@@ -7,6 +7,7 @@ import pytest
 from engine_world import World, good
 from values import FakeVariants, outcome
 
+from taskgen import engine
 from taskgen.errors import BootError
 from taskgen.interfaces import FailureClass
 from taskgen.queue import JobSpec
@@ -327,3 +328,27 @@ def test_the_runs_of_a_job_can_be_stopped_and_their_target_goes_on():
         assert good(world) == list(range(6))
 
     asyncio.run(main())
+
+
+def test_what_runs_have_left_is_tidied_up_once_nothing_runs(monkeypatch):
+    tidied = asyncio.Event()
+    running_then = []
+
+    async def main():
+        world = await World.made_with(variants=4, limit=2, standing=True, idle_s=60)
+
+        def tidy():
+            running_then.append(world.queue.counts.running)
+            tidied.set()
+
+        monkeypatch.setattr(engine, "tidy", tidy)
+        working = asyncio.create_task(world.run())
+        async with asyncio.timeout(30):
+            await tidied.wait()
+        world.engine.drain()
+        world.pool.drain()
+        await working
+
+    monkeypatch.setattr(engine, "TIDY_S", 0.01)
+    asyncio.run(main())
+    assert set(running_then) == {0}

@@ -23,6 +23,7 @@ LAYERS = {
     "taskgen.run_settings": 0,
     "taskgen.assets": 0,
     "taskgen.collector": 0,
+    "taskgen.heap": 0,
     "taskgen.waiting": 0,
     "taskgen.slots": 0,
     "taskgen.profiles": 0,
