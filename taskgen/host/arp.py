@@ -75,13 +75,14 @@ def _correct(bridge: str, address: str, mac: str) -> bool:
     try:
         index = socket.if_nametoindex(bridge)
         with IPRoute() as ipr:
-            for entry in ipr.get_neighbours(ifindex=index, dst=address):
+            # Not all of them: a fleet has one for each machine.
+            for entry in ipr.neigh("get", ifindex=index, dst=address):
                 known = entry.get_attr("NDA_LLADDR")
                 if known and known.lower() != mac.lower():
                     ipr.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=_NUD_STALE)
                     return True
     except (NetlinkError, OSError):
-        return False  # the bridge is being made again, and the new one has no entries
+        return False  # there is no entry, or the bridge is being made again and has none yet
     return False
 
 

@@ -47,6 +47,7 @@ class LinkKeeper:
         self._problems = problems
         self._uplink = uplink
         self._changed = asyncio.Event()
+        self._which: set[int] | None = None  # links of ours that may have changed; None: all may
         self._failures = 0
         self._uplink_failures = 0
         self._on_gone: list[Callable[[str], object]] = []
@@ -68,7 +69,10 @@ class LinkKeeper:
             self._links.let_tap_go(tap.name)
             tap.close()
 
-        return await self._namespace.run(self._links.open_tap, slot.tap, undo=undo)
+        tap = await self._namespace.run(self._links.open_tap, slot.tap, undo=undo)
+        # What the kernel told of it before we knew its index was nothing to us.
+        self._look_at(self._links.taps(slot.tap))
+        return tap
 
     async def adopt_tap(self, slot: Slot, pid: int) -> bool:
         """Take over the slot's tap, which the process ``pid`` has, and join it to the bridge.
@@ -76,6 +80,7 @@ class LinkKeeper:
         :returns: whether it is there.
         """
         found = await self._namespace.run(self._links.adopt_tap, slot.tap, pid)
+        self._look_at(self._links.taps(slot.tap))
         self._changed.set()
         return found
 
@@ -98,7 +103,11 @@ class LinkKeeper:
     def notice(self, changed: Collection[int] | None) -> None:
         """Links have changed: look whether ours are among them."""
         missing = self._failures or self._uplink_failures
-        if changed is None or missing or any(map(self._links.concerns, changed)):
+        if changed is None or missing:
+            self._look_at(None)
+            self._changed.set()
+        elif ours := set(filter(self._links.concerns, changed)):
+            self._look_at(ours)
             self._changed.set()
 
     async def keep(self) -> None:
@@ -111,13 +120,15 @@ class LinkKeeper:
                 async with asyncio.timeout(limit_s if failures else None):
                     await self._changed.wait()
             self._changed.clear()
+            which, self._which = self._which, set()
             try:
                 await self._mend_uplink()
-                found = await self._namespace.run(self._links.look)
+                found = await self._namespace.run(self._links.look, None if failures else which)
                 self._tell_uplink(found.uplink)
                 await self._mend(found)
             except (HostError, OSError) as error:
                 self._failures += 1
+                self._look_at(None)
                 self._problems.report(
                     PROBLEM,
                     f"the fleet's network cannot be mended: {error}",
@@ -127,6 +138,13 @@ class LinkKeeper:
             else:
                 self._failures = 0
                 self._problems.clear(PROBLEM)
+
+    def _look_at(self, which: Collection[int] | None) -> None:
+        """With the next look at what has changed."""
+        if which is None or self._which is None:
+            self._which = None
+        else:
+            self._which.update(which)
 
     async def mend(self) -> None:
         """Make all as it should be, at the start.

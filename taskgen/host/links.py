@@ -7,7 +7,7 @@ while it is being made.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +64,19 @@ class Links:
         """Whether a link is one of ours. May be called from anywhere."""
         return index in (self.bridge_index, self._uplink_index) or index in self._taps
 
-    def look(self) -> Findings:
-        """Find out what is not as it should be."""
+    def look(self, changed: Collection[int] | None = None) -> Findings:
+        """Find out what is not as it should be.
+
+        :param changed: indexes of our links that may have changed since the last look; ``None``:
+            all may have.
+        """
         with IPRoute() as ipr:
-            links = _links(ipr)
-            gone = [i for i in tuple(self._taps) if i not in links]
+            there = {index for index, _ in socket.if_nameindex()}
+            gone = [i for i in tuple(self._taps) if i not in there]
+            if changed is None or self._uplink or self._notes:
+                links = _links(ipr)
+            else:
+                links = _some_links(ipr, there.intersection((self.bridge_index, *changed)))
             names = tuple(name for i in gone if (name := self._taps.pop(i, None)))
             wrong, lost = self._wrong(ipr, links), ""
             if self._uplink and self._bridge(links):
@@ -119,26 +127,27 @@ class Links:
 
     def adopt_tap(self, name: str, pid: int) -> bool:
         """Take over the tap that the process ``pid`` has, if it is there."""
-        with IPRoute() as ipr:
-            links = _links(ipr)
-        found = [i for i, link in links.items() if link.get_attr("IFLA_IFNAME") == name]
-        if not found or name not in taps_of(pid):
+        link = _link(name)
+        if link is None or name not in taps_of(pid):
             return False
-        self._taps[found[0]] = name
-        if not self._is_port(links[found[0]]):
+        self._taps[link["index"]] = name
+        if not self._is_port(link):
             with suppress(HostError):  # the bridge has just gone too: both will be mended
-                self._join(found[0], name)
+                self._join(link["index"], name)
         return True
 
     def state(self, name: str) -> Link:
         """How the tap of a machine is."""
-        with IPRoute() as ipr:
-            for link in _links(ipr).values():
-                if link.get_attr("IFLA_IFNAME") == name:
-                    if link.get_attr("IFLA_MASTER") != self.bridge_index:
-                        return Link.OFF
-                    return Link.UP if link["flags"] & _IFF_UP else Link.DOWN
-        return Link.GONE
+        link = _link(name)
+        if link is None:
+            return Link.GONE
+        if link.get_attr("IFLA_MASTER") != self.bridge_index:
+            return Link.OFF
+        return Link.UP if link["flags"] & _IFF_UP else Link.DOWN
+
+    def taps(self, *names: str) -> set[int]:
+        """The indexes of taps of ours. May be called from anywhere."""
+        return {index for index, name in tuple(self._taps.items()) if name in names}
 
     def let_tap_go(self, name: str) -> None:
         """Nobody needs the tap any more. May be called from anywhere, and again."""
@@ -223,3 +232,22 @@ def taps_of(pid: int) -> set[str]:
 
 def _links(ipr: IPRoute) -> dict[int, Any]:
     return {link["index"]: link for link in ipr.get_links()}
+
+
+def _some_links(ipr: IPRoute, indexes: Collection[int]) -> dict[int, Any]:
+    """Some of them, as far as they are there: each that is decoded takes a millisecond of CPU, and
+    30 kB until Python looks for cycles."""
+    found = {}
+    for index in indexes:
+        with suppress(NetlinkError):  # it has gone just now
+            found.update({link["index"]: link for link in ipr.get_links(index)})
+    return found
+
+
+def _link(name: str) -> Any | None:
+    try:
+        index = socket.if_nametoindex(name)
+    except OSError:
+        return None
+    with IPRoute() as ipr:
+        return _some_links(ipr, [index]).get(index)
