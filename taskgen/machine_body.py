@@ -194,7 +194,7 @@ class MachineBody:
             loss=self._loss,
             on_lost=self._on_lost,
         )
-        self._stack.push_async_callback(self.guest.close)
+        self._stack.callback(self.guest.close)
         return self.guest, self._loss
 
     async def _begin(self, qemu: Qemu, get_ready: Callable[[], Awaitable[Session]]) -> Session:

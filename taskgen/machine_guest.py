@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
@@ -61,7 +60,6 @@ class Guest:
         self._on_lost = on_lost
         self._saved = launched.saved
         self._restarting_since: float | None = None  # until it is ready
-        self._stack = AsyncExitStack()
         self._resets = GuestReset(qemu, on_unasked=self._on_reset, on_panic=self._on_fatal)
         self._doctor = MachineDoctor(
             slot,
@@ -74,10 +72,8 @@ class Guest:
             on_fatal=self._on_console_fault,
             adopted=qemu.process.adopted,
         )
-        self._stack.callback(self._doctor.close)
         self._loss = loss
         loss.watch(qemu)
-        self._stack.callback(loss.let_go)
 
     async def start(self) -> Session:
         """Have it go on from its saved state, else boot, after its QEMU's launch. One from the
@@ -159,9 +155,10 @@ class Guest:
         """
         return await self._doctor.of_idle(trouble, self.session)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Watch it no more."""
-        await self._stack.aclose()
+        self._loss.let_go()
+        self._doctor.close()
 
     async def _ready(self, *, adopted: bool = False) -> Session:
         return await self._confined(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 _TICKS = 8  # fields of proc_stat(5) that add up to all time; the rest is contained in them
@@ -59,22 +58,24 @@ class Threads:
     """
 
     def __init__(self, pid: int, numbers: Collection[int]) -> None:
-        self._held = ExitStack()
+        self._held: list[int] = []
         self._directories: dict[int, int] = {}
         self._waits: list[int] | None = []
-        with ExitStack() as stack:
+        try:
             for number in numbers:
                 directory = os.open(f"/proc/{pid}/task/{number}", os.O_RDONLY | os.O_CLOEXEC)
-                stack.callback(os.close, directory)
+                self._held.append(directory)
                 self._directories[number] = directory
             try:
                 for directory in self._directories.values():
                     file = os.open("schedstat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-                    stack.callback(os.close, file)
+                    self._held.append(file)
                     self._waits.append(file)
             except FileNotFoundError:  # a kernel that does not count it
                 self._waits = None
-            self._held = stack.pop_all()
+        except BaseException:
+            self.close()
+            raise
 
     def run_on(self, cores: Collection[int]) -> None:
         """Have them run on these cores, and no others.
@@ -96,4 +97,6 @@ class Threads:
 
     def close(self) -> None:
         """Give back what is held."""
-        self._held.close()
+        held, self._held = self._held, []
+        for file in held:
+            os.close(file)

@@ -91,6 +91,8 @@ class Process:
         self._pidfd = pidfd
         self._output = output
         self._child = child
+        if child:
+            child.args = name  # that of a QEMU has kilobytes, and is in the log
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self.died_at: float | None = None  #: time.monotonic() when its death was noticed
