@@ -233,9 +233,10 @@ class Guest:
     def _know_address(self, saved: MachineSnapshot) -> None:
         """It has the address that it had when it was saved, without asking for it, and for good."""
         mac, leases = self._slot.mac, self._network.leases
-        known = leases.current(mac)
-        if saved.address and (known is None or str(known.address) != saved.address):
-            leases.told(Lease(mac, IPv4Address(saved.address), None))
+        if saved.address:
+            lease = Lease(mac, IPv4Address(saved.address), None)
+            if leases.current(mac) != lease:  # also one that would end: nobody renews it
+                leases.told(lease)
 
     def _on_reset(self, what: str) -> None:
         """After a reset the connection says neither FIN nor RST until we send something."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -214,5 +215,24 @@ def test_qemu_killed_while_it_is_given_the_state_leaves_that_for_the_next(
             finally:
                 await machine.stop()
             assert kind.snapshots.usage().snapshots == 1
+
+    asyncio.run(main())
+
+
+def test_a_guest_that_goes_on_from_a_state_has_its_address_for_good_whatever_lease_was_left(
+    profile, network, tmp_path
+):
+    kind, mac = kind_of(profile, tmp_path), network.slot(1).mac
+
+    async def main():
+        async with fleet(network) as (directory, net):
+            async with started(kind, net, directory) as machine:
+                lease = net.leases.current(mac)
+                assert lease.expires is None
+            net.leases.forget(mac)
+            net.leases.learn({mac: replace(lease, expires=int(time.time()) + 600)})
+            async with started(kind, net, directory) as machine:
+                assert machine.qemu.log.boots[-1].why is Why.SNAPSHOT
+                assert net.leases.current(mac) == lease
 
     asyncio.run(main())
