@@ -110,6 +110,7 @@ class SnapshotStore:
             for path in self._files():
                 if not note_of(path).exists():
                     _remove_unused(path)
+            self._remove_notes_of_nothing()
             files = sorted(self._files(), key=_used_at)
             while self.limit_bytes and _size(files) > self.limit_bytes:
                 gone = next((path for path in files if _remove_unused(path)), None)
@@ -172,6 +173,13 @@ class SnapshotStore:
         file = os.open(path, FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return Place(path, file)
+
+    def _remove_notes_of_nothing(self) -> None:
+        """A note whose file somebody has removed, and what a crash has left of one."""
+        known = {note_of(path).name for path in self._files()}
+        for note in (*self.path.glob("*.json"), *self.path.glob("*.json.new")):
+            if note.name.removesuffix(".new") not in known:
+                note.unlink(missing_ok=True)
 
     def _remove_stale(self, key: Key) -> None:
         for note in self.path.glob(f"{key.slot}-*.json"):

@@ -185,6 +185,20 @@ def test_a_template_of_the_old_name_and_form_goes_when_one_is_looked_for(store):
     assert names(store) == set()
 
 
+def test_notes_of_files_that_are_gone_go_too(store):
+    gone, kept = save(store, slot(1)), save(store, slot(2))
+    for place in (gone, kept):
+        note_of(place.path).with_suffix(".json.new").write_text("{")
+    gone.path.unlink()
+    assert store.make_room()
+    assert sorted(path.name for path in store.path.glob("*.json*")) == [
+        f"{kept.name}.json",
+        f"{kept.name}.json.new",  # it may just be written
+    ]
+    gone.close()
+    kept.close()
+
+
 def test_without_a_directory_there_is_room_and_nothing_is_made(store):
     assert store.make_room()
     assert store.usage().size_bytes == 0
