@@ -18,7 +18,7 @@ from benchmarks.tools.cpu import cpu_s
 from benchmarks.tools.daemon import DaemonProcess
 from benchmarks.tools.fleets import STORM, in_own_world, options_of
 from benchmarks.tools.machines import launched, worked_off
-from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.memory import own_mb
 from benchmarks.tools.rounds import tell
 from benchmarks.tools.table import Line, paired, report, within
 
@@ -90,7 +90,7 @@ def _memory_mb(daemon: DaemonProcess, rounds: int) -> list[float]:
     found = []
     for _ in range(rounds):
         time.sleep(1)
-        found.append(pss_mb(daemon.pid))
+        found.append(own_mb(daemon.pid))
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,7 +44,7 @@ class _Running:
 
 
 #: Outcomes on their way to the disk, in the order in which they were given away.
-Settling = deque[asyncio.Future[Sequence[Outcome]]]
+Settling = list[asyncio.Future[Sequence[Outcome]]]
 
 
 async def _settled(settling: Settling, *, at_most: int) -> None:
@@ -56,7 +55,7 @@ async def _settled(settling: Settling, *, at_most: int) -> None:
     while settling and (settling[0].done() or len(settling) > at_most):
         if not settling[0].done():
             await asyncio.wait([settling[0]])  # cancelling this does not cancel what is waited for
-        settling.popleft().result()
+        settling.pop(0).result()
 
 
 class Engine:
@@ -139,7 +138,7 @@ class Engine:
 
     async def _serve(self, target: Target, retire: asyncio.Event) -> None:
         # The next run begins while outcomes are on their way to the disk; none are when this ends.
-        settling: Settling = deque()
+        settling: Settling = []
         self.queue.join(target)
         try:
             while target.usable and not (retire.is_set() or self.draining):

@@ -58,7 +58,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reading_paused = False
         self._go_send: asyncio.Future[None] | None = None
-        self._echoes: deque[asyncio.Future[None]] = deque()
+        self._echoes: list[asyncio.Future[None]] = []  # one, as a rule
         self._frame: asyncio.Future[bytes | None] | None = None
         self._news: asyncio.Future[None] | None = None
         self._alarm = _Alarm()
@@ -235,7 +235,7 @@ class Wire(asyncio.Protocol):
             case GoSend():
                 _settle(self._go_send)
             case Available() if self._echoes:
-                _settle(self._echoes.popleft())
+                _settle(self._echoes.pop(0))
             case ConnectionClosed():
                 self.fail(ConnectionLostError(f"{self.target}: closed the connection"))
 

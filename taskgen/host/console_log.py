@@ -46,7 +46,7 @@ class ConsoleLog:
         self._boots = tuple(self._load())
         self._saving = threading.Lock()
         self._tidying: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None  # only where somebody waits for it
         self._console: Console | None = None
 
     @property
@@ -68,6 +68,8 @@ class ConsoleLog:
     def news(self) -> asyncio.Event:
         """Set once there is more than now: output, a boot, or the end of one. Another event is
         there from then on: take it before you look, and wait for it after."""
+        if self._news is None:
+            self._news = asyncio.Event()
         return self._news
 
     def boot(self, number: int) -> Boot | None:
@@ -225,8 +227,9 @@ class ConsoleLog:
         self._wake()
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
     def _size(self, file: str) -> int:
         try:

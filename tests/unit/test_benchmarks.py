@@ -15,7 +15,7 @@ from benchmarks import __main__ as runner
 from benchmarks.tools.bare import qemu_command
 from benchmarks.tools.cpu import cpu_s, waited_s
 from benchmarks.tools.http import Requests, bare_server
-from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.memory import own_mb, pss_mb
 from benchmarks.tools.reference import page
 from benchmarks.tools.storm import Readiness
 from benchmarks.tools.table import read_json
@@ -165,9 +165,10 @@ def test_cpu_time_of_a_process_counts_all_that_it_did():
 
 
 def test_memory_of_a_process_grows_with_what_it_holds():
-    before = pss_mb(os.getpid())
+    before, own_before = pss_mb(os.getpid()), own_mb(os.getpid())
     held = bytearray(os.urandom(1000)) * 50_000
     assert pss_mb(os.getpid()) - before == pytest.approx(len(held) / 1e6, rel=0.2)
+    assert own_mb(os.getpid()) - own_before == pytest.approx(len(held) / 1e6, rel=0.2)
 
 
 def test_what_a_process_waited_for_a_core_is_known():
