@@ -21,6 +21,7 @@ from taskgen.host.migration import restore, save
 from taskgen.host.origins import image_sha256
 from taskgen.host.qemu import Qemu, adopt, launch
 from taskgen.host.records import MachineRecord
+from taskgen.host.snapshot_drive import check_disks
 from taskgen.host.template import Template, is_of
 from taskgen.machine_doctor import of_launch
 from taskgen.machine_kind import MachineKind
@@ -228,6 +229,7 @@ class Launcher:
         async with AsyncExitStack() as stack:
             # No engine adopts it: its fingerprint is that of no machine.
             qemu = await self._enter(stack, mac=nobody, memory=template.memory, fingerprint="")
+            await check_disks(qemu.qmp)
             async with control_port(self._slot.name, qemu.control) as control:
                 await control.wait_ready(limit_s)
             with template.state.opened() as state:

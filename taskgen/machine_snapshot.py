@@ -15,7 +15,7 @@ from typing import Any
 
 from taskgen.errors import AdoptionError, MachineError, SnapshotError, TaskgenError
 from taskgen.host.qmp import Qmp
-from taskgen.host.snapshot_drive import SnapshotDrive
+from taskgen.host.snapshot_drive import SnapshotDrive, check_disks
 from taskgen.host.snapshot_file import Key, Place, Snapshot
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.host.waiting import in_thread
@@ -154,9 +154,7 @@ class MachineSnapshot:
             if self._useless:
                 self._useless = ""
                 await self._open_new()
-            if disks := await self._drive.missing():
-                names = ", ".join(disks)
-                raise SnapshotError(f"{self._slot.name}: its guest can write to {names}")
+            await check_disks(self._drive.qmp)
         except SnapshotError as error:
             await self.do_without(error)
         return not self._useless

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from taskgen.errors import MachineError
+from taskgen.errors import MachineError, SnapshotError
 from taskgen.host.qmp import Qmp
 from taskgen.host.qmp_jobs import run_job
 
@@ -27,11 +27,24 @@ _DISK_BYTES = 1 << 20
 _SAVE_S, _LOAD_S, _SHORT_S = 120.0, 60.0, 20.0
 
 
+async def check_disks(qmp: Qmp) -> None:
+    """See that all that a guest can write to is saved with it.
+
+    :raises SnapshotError: if it has a disk that is not.
+    :raises MachineError: if QEMU does not answer.
+    """
+    devices = await qmp.execute("query-block")
+    assert isinstance(devices, list), "query-block returns a list"
+    disks = [each for each in devices if not each.get("inserted", {"ro": True})["ro"]]
+    if names := ", ".join(each["device"] or each.get("qdev", "a disk") for each in disks):
+        raise SnapshotError(f"{qmp.name}: its guest can write to {names}")
+
+
 class SnapshotDrive:
     """The image of one QEMU. There is one after :meth:`open` or :meth:`found`."""
 
     def __init__(self, qmp: Qmp) -> None:
-        self._qmp = qmp
+        self.qmp = qmp
         self._is_open = False
         self._given: dict[str, str] = {}  # paths of QEMU's for files that it keeps, by name
 
@@ -44,18 +57,18 @@ class SnapshotDrive:
         :raises MachineError: if it is not an image, or cannot be written.
         """
         if name not in self._given:
-            self._given[name] = await self._qmp.add_file(file, _LABEL + name)
+            self._given[name] = await self.qmp.add_file(file, _LABEL + name)
         path = self._given[name]
         options = {"driver": "file", "node-name": _FILE, "filename": path}
         # What a loss of power leaves is told by a checksum: nothing has to wait for the disk.
         cache = {"cache": {"no-flush": True}}
-        await self._qmp.execute("blockdev-add", {**options, **cache})
+        await self.qmp.execute("blockdev-add", {**options, **cache})
         try:
             if new:
                 made = {"driver": "qcow2", "file": _FILE, "size": _DISK_BYTES}
                 await self._job("blockdev-create", {"options": made}, _SHORT_S)
             options = {"driver": "qcow2", "node-name": _IMAGE, "file": _FILE}
-            await self._qmp.execute("blockdev-add", {**options, **cache}, timeout_s=_SHORT_S)
+            await self.qmp.execute("blockdev-add", {**options, **cache}, timeout_s=_SHORT_S)
         except MachineError:
             await self._remove(_FILE)
             raise
@@ -67,7 +80,7 @@ class SnapshotDrive:
         :raises MachineError: if QEMU does not answer.
         """
         nodes = await self._nodes()
-        sets = await self._qmp.execute("query-fdsets")
+        sets = await self.qmp.execute("query-fdsets")
         assert isinstance(sets, list), "query-fdsets returns a list"
         paths = {node["file"] for node in nodes}
         for each in sets:
@@ -92,16 +105,6 @@ class SnapshotDrive:
             for saved in node["image"].get("snapshots", ())
         )
 
-    async def missing(self) -> list[str]:
-        """What the guest can write to and is not saved with it: QEMU's names of disks.
-
-        :raises MachineError: if QEMU does not answer.
-        """
-        devices = await self._qmp.execute("query-block")
-        assert isinstance(devices, list), "query-block returns a list"
-        disks = [each for each in devices if not each.get("inserted", {"ro": True})["ro"]]
-        return [each["device"] or each.get("qdev", "a disk") for each in disks]
-
     async def save(self, tag: str) -> None:
         """Save the machine's state. It stands still meanwhile, and then goes on as it was.
 
@@ -118,8 +121,8 @@ class SnapshotDrive:
         """
         where = {"tag": tag, "vmstate": _IMAGE, "devices": [_IMAGE]}
         await self._job("snapshot-load", where, _LOAD_S)
-        if await self._qmp.status() != "running":  # it was launched to stand still
-            await self._qmp.execute("cont")
+        if await self.qmp.status() != "running":  # it was launched to stand still
+            await self.qmp.execute("cont")
 
     async def close(self) -> None:
         """Have QEMU forget the image: its file may be changed now. Nothing happens without one.
@@ -127,18 +130,18 @@ class SnapshotDrive:
         :raises MachineError: if QEMU does not do it.
         """
         if self._is_open:
-            await self._qmp.execute("blockdev-del", {"node-name": _IMAGE})
-            await self._qmp.execute("blockdev-del", {"node-name": _FILE})
+            await self.qmp.execute("blockdev-del", {"node-name": _IMAGE})
+            await self.qmp.execute("blockdev-del", {"node-name": _FILE})
             self._is_open = False
 
     async def _nodes(self) -> list[dict[str, Any]]:
-        nodes = await self._qmp.execute("query-named-block-nodes", {"flat": True})
+        nodes = await self.qmp.execute("query-named-block-nodes", {"flat": True})
         assert isinstance(nodes, list), "query-named-block-nodes returns a list"
         return [node for node in nodes if node.get("node-name") == _IMAGE]
 
     async def _job(self, command: str, arguments: Mapping[str, object], limit_s: float) -> None:
-        await run_job(self._qmp, command, arguments, timeout_s=limit_s)
+        await run_job(self.qmp, command, arguments, timeout_s=limit_s)
 
     async def _remove(self, node: str) -> None:
         with suppress(MachineError):
-            await self._qmp.execute("blockdev-del", {"node-name": node})
+            await self.qmp.execute("blockdev-del", {"node-name": node})

@@ -267,3 +267,26 @@ def test_a_machine_from_a_template_that_was_given_up_meanwhile_boots_for_its_nex
             assert machine.qemu.record.template == ""
 
     asyncio.run(main())
+
+
+def test_a_guest_that_can_write_to_a_disk_has_no_template(profile, endless, tmp_path):
+    disk = Path("/run/state/disk.raw")
+    disk.write_bytes(bytes(1 << 20))
+    disk.chmod(0o666)
+    options = f"if=none,id=disk,format=raw,file={disk}"
+    drive = ("-drive", options, "-device", "virtio-blk-pci,drive=disk")
+    profile = replace(profile, arguments=(*profile.arguments, *drive))
+
+    async def main():
+        async with (
+            templated(profile, endless, tmp_path) as (kind, *place),
+            machines(kind, *place, 1) as (machine,),
+        ):
+            assert machine.qemu.record.template == ""
+            told = [problem.text for problem in kind.snapshots.problems.current]
+            assert any("template" in text and "can write to disk" in text for text in told)
+
+    try:
+        asyncio.run(main())
+    finally:
+        disk.unlink()
