@@ -28,7 +28,7 @@ class MachineInfo:
     :ivar trouble: what was last wrong with a machine of this slot, as
         :func:`taskgen.diagnosis.report` has it; ``None``: nothing.
     :ivar pinned_cpus: cores that its vCPUs are pinned to, as ``0-2,5``; empty: none.
-    :ivar saved_at: when the state that it goes back to was saved, seconds since the epoch;
+    :ivar saved_at: when the state that it starts anew from was saved, seconds since the epoch;
         ``None``: there is none.
     :ivar reason: why it is as it is, for people; empty where the state says all.
     """

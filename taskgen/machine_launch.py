@@ -49,7 +49,7 @@ class Launched:
 
     @property
     def saved_at(self) -> float | None:
-        """When the state was saved that its guest goes back to, seconds since the epoch."""
+        """When the state was saved that its guest starts anew from, seconds since the epoch."""
         if self.qemu.record.template:
             return self.qemu.record.template_saved_at
         return self.saved.saved_at if self.saved else None

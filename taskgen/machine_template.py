@@ -13,10 +13,12 @@ from taskgen.snapshot_key import template_key
 
 
 def with_templates(kind: MachineKind, network: Network) -> MachineKind:
-    """The kind, with a template (to be closed) where its runs start from saved states and its guest
-    takes part in one."""
+    """The kind, with a template (to be closed) where its guest takes part in one.
+
+    Not where each run is to follow a boot: the first one would be the only one that does not.
+    """
     profile = kind.profile
-    if kind.reset is not Reset.SNAPSHOT or kind.snapshots is None or profile.template is None:
+    if kind.reset is Reset.REBOOT or kind.snapshots is None or profile.template is None:
         return kind
     templates = Templates(
         kind.snapshots,

@@ -18,13 +18,14 @@ class Reset(StrEnum):
 
 @dataclass(frozen=True)
 class SnapshotSettings:
-    """``[snapshots]``: the saved states of machines, where ``run.reset`` is ``snapshot``.
+    """``[snapshots]``: the saved states of machines.
 
     :ivar megabytes: how much of the disk they may take together (10**6 bytes); 0: no bound. The
         one that was used longest ago goes first, and none that a machine uses. A machine for
         which there is no room boots before each run.
     :ivar templates: where a guest takes part, as the reference guest does, all machines start from
-        one state and share its memory; if not, each has a state of its own.
+        one state and share its memory, unless ``run.reset`` is ``reboot``. If not, each has a state
+        of its own where ``run.reset`` is ``snapshot``, and boots where it is ``clear``.
     """
 
     __pydantic_config__ = STRICT

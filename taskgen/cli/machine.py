@@ -132,7 +132,7 @@ def _facts(machine: Machine) -> Iterator[tuple[str, str | Text]]:
     yield "runs", f"{number(machine.runs)} since it was launched"
     yield "launched", moment(machine.launched_at)
     yield "ready after", "-" if machine.ready_s is None else duration(machine.ready_s)
-    yield "goes back to", f"its state of {moment(machine.saved_at)}" if machine.saved_at else "-"
+    yield "saved state", f"of {moment(machine.saved_at)}" if machine.saved_at else "-"
     yield "profile", machine.profile
     yield "accelerator", machine.accelerator
     yield "pinned to", f"cores {machine.pinned_cpus}" if machine.pinned_cpus else "-"

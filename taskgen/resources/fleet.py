@@ -32,7 +32,8 @@ class Machine(Resource):
     retiring: bool = Field(default=False, description="It goes once its run is through.")
     adopted: bool = Field(default=False, description="An earlier daemon launched it.")
     saved_at: float | None = Field(
-        default=None, description="When the state was saved that it goes back to; null: none is."
+        default=None,
+        description="When the state was saved that it starts anew from; null: none is.",
     )
     pinned_cpus: str = Field(
         default="", description="Cores that its vCPUs are pinned to, as `0-2,5`; empty: none."
@@ -109,7 +110,7 @@ class Degradation(Resource):
 
 
 class Snapshots(Resource):
-    """The saved states of machines, where `run.reset` is `snapshot`."""
+    """The saved states of machines."""
 
     count: int = Field(description="States that can be used.")
     used_bytes: int = Field(description="What they take on the disk.")

@@ -50,7 +50,7 @@ def test_on_a_terminal_a_bar_shows_what_is_going_on():
     with on_terminal("run", "example.Hey", "--set", "hey.priority=1..4", "--machines", "1") as seen:
         status, text = seen()
     assert status == 0, text
-    assert re.search(r"0/4 0 done, 0 running, 0 failed .* machines: 1 booting", text)
+    assert re.search(r"0/4 0 done, 0 running, 0 failed .* machines: 1 (launching|booting)", text)
     assert re.search(r"/4 \d done, 1 running, 0 failed .* machines: 1 running", text)
     assert re.search(r"4/4 4 done, 0 running, 0 failed", text)
     assert "Traceback" not in text

@@ -58,7 +58,7 @@ def tasks(tmp_path):
 
 
 @asynccontextmanager
-async def templated(profile, network, path, tasks=None):
+async def templated(profile, network, path, tasks=None, *, reset=Reset.SNAPSHOT):
     """The kind of machines that have a template, in a fleet; and that."""
     directories = [*([tasks] if tasks else []), profile.binaries]
     kind = with_templates(
@@ -66,7 +66,7 @@ async def templated(profile, network, path, tasks=None):
             profile=profile,
             accelerator=Accelerator.TCG,
             binaries=Binaries(directories, profile.architecture),
-            reset=Reset.SNAPSHOT,
+            reset=reset,
             snapshots=SnapshotStore(path),
         ),
         network,
@@ -225,6 +225,54 @@ def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
             return pid
 
     os.waitpid(asyncio.run(main()), 0)  # it is still our child
+
+
+def test_where_only_tasks_are_cleared_a_machine_starts_from_the_template_and_stays(
+    profile, network, tmp_path, tasks
+):
+    """Unless it has to start anew: then from the template, and once there is none by a boot."""
+    home = tmp_path / "store"
+
+    async def main():
+        async with (
+            templated(profile, network, home, tasks, reset=Reset.CLEAR) as (kind, *place),
+            machines(kind, *place, 1) as (machine,),
+        ):
+            template, first = machine.qemu.record.template, machine.qemu.record.uuid
+            assert template.startswith("template-")
+            for runs in range(2):
+                told = await provenance_of(machine)
+                assert (told["reset"], told["runs_since_boot"]) == ("clear", runs)
+                assert told["snapshot"] == template
+            assert machine.qemu.record.uuid == first
+
+            changed(tasks / "who")
+            told = await provenance_of(machine)
+            second = machine.qemu.record
+            assert (told["runs_since_boot"], told["snapshot"]) == (0, template)
+            assert (second.uuid != first, second.template) == (True, template)
+
+            while kind.templates.exist:
+                await kind.templates.drop(await kind.templates.get(rubbish), "for a test")
+            changed(tasks / "who")
+            told = await provenance_of(machine)
+            assert machine.qemu.record.template == ""
+            assert (told["runs_since_boot"], "snapshot" in told) == (0, False)
+            assert machine.info.saved_at is None
+
+    asyncio.run(main())
+
+
+async def provenance_of(machine):
+    """That of a run of the task ``who``."""
+    outcome = await execute(machine, {"pkg": "who", "period": 0})
+    assert outcome.failure is None, outcome.reason
+    return outcome.provenance
+
+
+def changed(program):
+    """Make it another file that does the same."""
+    program.write_bytes(program.read_bytes() + b"\0")
 
 
 async def rubbish(template):

@@ -13,7 +13,7 @@ from taskgen.lifecycle import MachineState
 from taskgen.local import local_fleet
 from taskgen.local_plan import FleetPlan
 from taskgen.queue import JobQueue, JobSpec
-from taskgen.settings import QemuSettings, Settings
+from taskgen.settings import QemuSettings, Settings, SnapshotSettings
 from taskgen.taskset import TaskSet
 
 __all__ = ["network", "no_leftovers", "own_world", "profile"]
@@ -70,7 +70,11 @@ class Storm:
 
 
 def test_42_machines_become_useful_one_by_one_and_none_fails(tmp_path, profile):
-    plan = FleetPlan(profile=profile, settings=Settings(qemu=QemuSettings(accelerator="tcg")))
+    settings = Settings(
+        qemu=QemuSettings(accelerator="tcg"),
+        snapshots=SnapshotSettings(templates=False),  # so they do boot
+    )
+    plan = FleetPlan(profile=profile, settings=settings)
     sweep = TaskSet([{"pkg": "hey", "period": RUN_MS, "priority": 10, "offset": range(10**6)}])
 
     async def main():
