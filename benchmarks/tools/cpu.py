@@ -23,3 +23,14 @@ def cpu_s(pid: int) -> float:
 def waited_s(pid: int) -> float:
     """Seconds for which the main thread of a process could have gone on, but had no core."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
+def host_ticks() -> tuple[int, int]:
+    """What the host's cores did since it was booted: ticks in which they worked, and all.
+
+    Those that the host below took from a virtual one count as work: they could not be used.
+    """
+    first = Path("/proc/stat").read_text().partition("\n")[0]
+    ticks = [int(word) for word in first.split()[1:9]]  # what follows is contained in these
+    idle, waiting = ticks[3:5]
+    return sum(ticks) - idle - waiting, sum(ticks)

@@ -21,10 +21,10 @@ from taskgen.host.cleanup import down
 from taskgen.host.cores import whole_cores
 from taskgen.local_plan import FleetPlan
 from taskgen.profiles import load_profile
-from taskgen.run_settings import Reset, RunSettings
+from taskgen.run_settings import Reset, RunSettings, SnapshotSettings
 from taskgen.settings import FleetSettings, QemuSettings, Settings
 
-#: Machines boot, and only their tasks are cleared between two runs.
+#: Only a machine's tasks are cleared between two runs.
 CLEAR = "clear"
 
 #: A machine starts from a state that was saved, and goes back to it between two runs.
@@ -43,14 +43,23 @@ def options_of(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def plan_of(options: argparse.Namespace, reset: str = CLEAR) -> FleetPlan:
-    """A fleet as ``taskgen run`` makes it."""
+def plan_of(
+    options: argparse.Namespace, reset: str = CLEAR, *, cold: bool | None = None
+) -> FleetPlan:
+    """A fleet as ``taskgen run`` makes it.
+
+    :param cold: each machine boots, though its guest takes part in a template; by default, unless
+        ``reset`` says where they start from.
+    """
+    if cold is None:
+        cold = reset == CLEAR
     return FleetPlan(
         profile=load_profile(options.profile),
         settings=Settings(
             fleet=FleetSettings(boot_concurrency=whole_cores()),
             qemu=QemuSettings(accelerator=options.accelerator),
             run=RunSettings(reset=Reset(reset)),
+            snapshots=SnapshotSettings(templates=not cold),
         ),
     )
 

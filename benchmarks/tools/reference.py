@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tools.chart import draw
-from benchmarks.tools.table import NOISY, Line, read_json
+from benchmarks.tools.table import NOISY, Line, read_json, why
 
 PAGE, CHART = "README.md", "all.svg"
 
@@ -55,7 +55,9 @@ def _section(name: str, host: dict[str, Any], lines: Sequence[Line]) -> str:
         "|---|--:|--:|---|--:|---|--:|---|---|--:|",
         *(_row(line) for line in lines),
     ]
-    return "\n".join([f"## `{name}`", "", _where(host, lines), "", *rows, ""])
+    reasons = [f"- {line.name}: {text}" for line in lines if (text := why(line))]
+    said = [*reasons, ""] if reasons else []
+    return "\n".join([f"## `{name}`", "", _where(host, lines), "", *rows, "", *said])
 
 
 def _where(host: dict[str, Any], lines: Sequence[Line]) -> str:

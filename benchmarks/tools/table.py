@@ -36,6 +36,8 @@ class Line:
     :ivar noise: how far the middle half of the floor's rounds lies apart, as a part of the floor.
     :ivar prototype: what the prototypes took for the same, from their published constants, in
         ``unit``; ``None``: they did nothing of the kind.
+    :ivar parts: what adds up to ours less the floor, by name; ``None``: that was not looked into.
+    :ivar note: what else tells why ours is as it is.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Line:
     ratio_range: Range | None = None
     noise: float = 0.0
     prototype: float | None = None
+    parts: Mapping[str, float] | None = None
+    note: str = ""
 
     @property
     def missed(self) -> bool:
@@ -188,6 +192,16 @@ def print_table(title: str, lines: Iterable[Line]) -> None:
     if said:
         table.caption, table.caption_justify = "\n".join(said), "left"
     console.print(table)
+    for line in lines:
+        if told := why(line):
+            console.print(f"{line.name}: {told}", highlight=False)
+
+
+def why(line: Line) -> str:
+    """What lies between the floor and ours, in words; empty: that is not known."""
+    parts = ", ".join(f"{name} {value:+.2f}" for name, value in (line.parts or {}).items())
+    above = f"{sum(line.parts.values()):+.2f} {line.unit}: {parts}" if line.parts else ""
+    return "; ".join(text for text in (above, line.note) if text)
 
 
 def write_json(path: Path, lines: Iterable[Line]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
+from benchmarks.tools.parts import Span
 from taskgen.events.model import Event, EventType
 from taskgen.interfaces import Emit, Outcome, Run
 from taskgen.machine import Machine
@@ -12,15 +14,13 @@ from taskgen.machine import Machine
 class Timed:
     """Serves an engine as the machine itself does.
 
-    :ivar waited_s: from the last ``JOBS_DONE`` of each run to the ``START`` of the next one.
-    :ivar spans_s: from ``START`` to the last ``JOBS_DONE``.
+    :ivar spans: of each run when it began, with ``START``, and ended, with its last ``JOBS_DONE``,
+        seconds since the epoch.
     """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._ended_at = 0.0
-        self.waited_s: list[float] = []
-        self.spans_s: list[float] = []
+        self.spans: list[Span] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._machine, name)
@@ -28,6 +28,11 @@ class Timed:
     name = property(lambda self: self._machine.name)
     profile = property(lambda self: self._machine.profile)
     usable = property(lambda self: self._machine.usable)
+
+    @property
+    def waited_s(self) -> list[float]:
+        """From the end of each run to the begin of the next one."""
+        return [after[0] - run[1] for run, after in pairwise(self.spans)]
 
     async def execute(self, run: Run, emit: Emit) -> Outcome:
         """As the machine does it.
@@ -44,8 +49,5 @@ class Timed:
 
         outcome = await self._machine.execute(run, timed)
         assert outcome.failure is None, outcome.reason
-        if self._ended_at:
-            self.waited_s.append(outcome.started_at - self._ended_at)
-        self.spans_s.append(ended_at - outcome.started_at)
-        self._ended_at = ended_at
+        self.spans.append((outcome.started_at, ended_at))
         return outcome

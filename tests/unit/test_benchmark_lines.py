@@ -69,6 +69,8 @@ def test_what_is_kept_has_exactly_the_keys_of_every_script(tmp_path):
             "ratio_range": None,
             "noise": 0.0,
             "prototype": 20.0,
+            "parts": None,
+            "note": "",
         }
     ]
     assert kept["host"]["cores"] >= 1
