@@ -97,6 +97,9 @@ def test_a_machine_is_shown_restarted_drained_and_killed():
     until(lambda: machines_now("running") == [name])
     assert job_now(job).counts.failed_attempts == 0
     done("job", "cancel", job)
+    done("fleet", "pause")  # the next machine is taskgen-1 again
+    until(lambda: not machines_now())
+    done("fleet", "resume")
     unknown = taskgen("machine", "kill", "taskgen-9")
     assert unknown.status in (1, 2)
     assert "taskgen-9" in unknown.err
