@@ -109,8 +109,10 @@ class Running:
 
     def end(self) -> Result:
         """Wait for its end."""
-        out, err = self.process.communicate()
-        return Result(self.process.returncode, "".join(self.lines) + out, err)
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()  # communicate() would leave out what is buffered
+        _, err = self.process.communicate()
+        return Result(self.process.returncode, "".join(self.lines) + rest, err)
 
 
 @contextmanager
