@@ -13,7 +13,8 @@ from taskgen.lifecycle import MachineState
 from taskgen.local import local_fleet
 from taskgen.local_plan import FleetPlan
 from taskgen.queue import JobQueue, JobSpec
-from taskgen.settings import QemuSettings, Settings, SnapshotSettings
+from taskgen.run_settings import SnapshotSettings
+from taskgen.settings import QemuSettings, Settings
 from taskgen.taskset import TaskSet
 
 __all__ = ["network", "no_leftovers", "own_world", "profile"]

@@ -11,7 +11,7 @@ from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_template import with_templates
 from taskgen.profiles import load_profile
-from taskgen.settings import Reset
+from taskgen.run_settings import Reset
 from taskgen.slots import load_network
 
 
