@@ -19,7 +19,8 @@ from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.memory_file import MemoryFile
 from taskgen.host.migration import restore, save
 from taskgen.host.origins import image_sha256
-from taskgen.host.qemu import Qemu, adopt, launch
+from taskgen.host.qemu import Qemu
+from taskgen.host.qemu_start import adopt, launch
 from taskgen.host.records import MachineRecord
 from taskgen.host.snapshot_drive import check_disks
 from taskgen.host.template import Template, is_of

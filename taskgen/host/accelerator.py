@@ -26,8 +26,9 @@ from taskgen.host.file_lock import file_lock
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
 from taskgen.host.output import output_of
-from taskgen.host.qemu import DEFAULT_USER, KVM_DEVICE, Qemu, launch
+from taskgen.host.qemu import DEFAULT_USER, KVM_DEVICE, Qemu
 from taskgen.host.qemu_command import Accelerator
+from taskgen.host.qemu_start import launch
 from taskgen.host.records import Kind, embedded_name, state_root
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile

@@ -15,8 +15,8 @@ from taskgen.host.console_boots import Limits
 from taskgen.host.console_keeping import keeping
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
-from taskgen.host.qemu import launch
 from taskgen.host.qemu_command import Accelerator
+from taskgen.host.qemu_start import launch
 from taskgen.host.records import Kind
 from taskgen.problems import Problems
 from taskgen.profiles import load_profile

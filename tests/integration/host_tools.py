@@ -11,8 +11,8 @@ from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import fleet_network
 from taskgen.host.frames import Dhcp, dhcp_frame
 from taskgen.host.inotify import Inotify
-from taskgen.host.qemu import launch
 from taskgen.host.qemu_command import Accelerator
+from taskgen.host.qemu_start import launch
 from taskgen.host.records import Kind, embedded_name
 from taskgen.settings import DhcpChoice
 

@@ -16,7 +16,7 @@ from taskgen.host.console_follow import Wanted, read
 from taskgen.host.console_keeping import keeping
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Change, Inotify
-from taskgen.host.qemu import adopt
+from taskgen.host.qemu_start import adopt
 from taskgen.host.records import state_root
 from taskgen.problems import Problems
 
