@@ -28,7 +28,7 @@ static struct {
     int events;
     int memory_events;
     uint64_t quota_bytes; /* 0: no limit */
-    unsigned generation;  /* of its directory; see renew */
+    unsigned generation;  /* of its directory; see let_go */
     unsigned removed;     /* directories of earlier generations than this are gone */
 } groups[TASKS_MAX];
 
