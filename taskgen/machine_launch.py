@@ -136,6 +136,8 @@ class Launcher:
         :raises AdoptionError: if it has ended, or does not answer.
         """
         saved = None if record.template else self._snapshot()
+        if record.template:
+            stack.callback(self._network.leases.forget, self._slot.mac)
         adopting = adopt(record, directory=self._directory, inotify=self._network.inotify)
         return Launched(await stack.enter_async_context(adopting), saved)
 
@@ -217,6 +219,7 @@ class Launcher:
         async with control_port(slot.name, qemu.control) as control:
             wrong_s = await control.tell(slot, self._network.network, limit_s)
         log.debug("%s: from the template, its clock within %.3f s", slot.name, wrong_s)
+        stack.callback(self._network.leases.forget, slot.mac)
         self._network.told(slot)
         return qemu
 

@@ -114,7 +114,7 @@ NOT_RUN = {
     ("docs/operations.md", "sudo systemctl disable --now taskgend && sudo taskgen down"): _INSTALLS,
     (
         "docs/performance.md",
-        "make bench                              # all: half an hour or more on two cores",
+        "make bench                              # all: about half an hour on two quiet cores",
     ): "takes an hour; test_docs.py looks whether scripts and options are there",
 }
 

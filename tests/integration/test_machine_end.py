@@ -237,3 +237,20 @@ def test_a_stopped_qemu_fails_its_run_and_can_be_ended(profile, network):
             await one.stop()
 
     play(profile, network, scene)
+
+
+def test_a_qemu_whose_end_is_told_after_its_connection_has_ended_is_seen_to_have_died(
+    profile, network
+):
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        guest = one._body.guest
+        await one.qemu.qmp.close()  # as the kernel closes it, some time before it tells of the end
+        told = asyncio.create_task(guest.of_idle("it does not answer"))
+        await asyncio.sleep(0)
+        assert not told.done()
+        os.kill(one.qemu.pid, signal.SIGKILL)
+        assert "SIGKILL" in await told
+
+    play(profile, network, scene)

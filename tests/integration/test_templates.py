@@ -168,6 +168,18 @@ def test_each_run_has_a_fresh_guest_and_the_next_engine_the_same_template(
     asyncio.run(main())
 
 
+def test_the_address_that_a_machine_was_told_is_listed_while_it_lives(profile, network, tmp_path):
+    async def main():
+        async with templated(profile, network, tmp_path, reset=Reset.CLEAR) as (kind, *place):
+            _, net = place
+            async with machines(kind, *place, 1):
+                (lease,) = net.leases.all().values()
+                assert (str(lease.address), lease.expires) == ("10.200.45.1", None)
+            assert net.leases.all() == {}
+
+    asyncio.run(main())
+
+
 def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
     profile, endless, tmp_path
 ):

@@ -3,11 +3,15 @@
 import asyncio
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 from api_tools import TOKEN, served
 from prometheus_client.parser import text_string_to_metric_families
 
-from taskgen import __version__
+from taskgen import __version__, assets
+from taskgen.host.dnsmasq_leases import DnsmasqLeases
+from taskgen.host.leases import Lease, Leases
+from taskgen.slots import load_network
 
 
 def test_status_tells_everything_at_a_glance(tmp_path, monkeypatch):
@@ -55,6 +59,25 @@ def test_a_paused_daemon_begins_nothing_until_it_is_resumed(tmp_path, monkeypatc
             fleet = await api.client.patch("/v1/fleet", json={"paused": False})
             assert fleet.json()["paused"] is False
             await api.ended(job)
+
+    asyncio.run(main())
+
+
+def test_leases_are_listed_by_address(tmp_path, monkeypatch):
+    leases = Leases(tmp_path / "leases", DnsmasqLeases())
+    network = load_network(assets.root() / "network" / "network.toml")
+    for number in (10, 9, 1):
+        slot = network.slot(number)
+        leases.told(Lease(slot.mac, slot.address, None))
+
+    async def main():
+        async with served(tmp_path, monkeypatch, fakes=0) as api:
+            fleet = SimpleNamespace(network=SimpleNamespace(leases=leases))
+            monkeypatch.setattr(api.context.service, "fleet", fleet)
+            found = [each["address"] for each in (await api.get("leases"))["items"]]
+            assert found == [f"10.200.45.{number}" for number in (1, 9, 10)]
+            after = (await api.client.get("/v1/leases", params={"after": found[1]})).json()
+            assert [each["address"] for each in after["items"]] == found[2:]
 
     asyncio.run(main())
 

@@ -32,5 +32,5 @@ async def list_leases(here: Here, after: AfterName = "", limit: Limit = 100) -> 
     fleet = here.service.fleet
     leases = fleet.network.leases.all() if fleet else {}
     names = {each.mac: each.name for each in look.machines(here)}
-    found = [convert.lease(leases[mac], names.get(mac)) for mac in sorted(leases)]
-    return page_by_name(found, after, limit, lambda each: each.mac)
+    found = [convert.lease(lease, names.get(mac)) for mac, lease in leases.items()]
+    return page_by_name(found, after, limit, lambda each: each.address)
