@@ -105,6 +105,6 @@ SHOWN = {
     ("docs/operations.md", "/etc/taskgen/taskgen.toml   settings"): check_state,
     (
         "docs/snapshots.md",
-        "/var/lib/taskgen/snapshots/          root's; TASKGEN_STATE changes the place",
+        "/var/lib/taskgen/snapshots/           root's; TASKGEN_STATE changes the place",
     ): check_snapshots,
 }
