@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from taskgen.errors import BootError, SessionError
+from taskgen.host.connect import BOOTING_S, PRESENT_S
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.qemu import Qemu
 from taskgen.profiles import Profile
@@ -67,8 +68,10 @@ async def _reach(
 ) -> Session:
     reached = "it has no DHCP lease"
 
+    patience_s = PRESENT_S if address else BOOTING_S
+
     async def connect(lease: str) -> socket.socket:
-        return await network.connect(lease, DEFAULT_PORT, timeout_s=limit_s)
+        return await network.connect(lease, DEFAULT_PORT, timeout_s=limit_s, patience_s=patience_s)
 
     try:
         async with asyncio.timeout(limit_s):

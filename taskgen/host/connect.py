@@ -9,25 +9,37 @@ import socket
 from taskgen.errors import SessionTimeoutError
 from taskgen.host.netns import Namespace
 
-#: Patience of the first attempts; then it doubles, for a guest that is slow to answer. A SYN sent
-#: right after the DHCP ACK can be lost, and the kernel would repeat it after a second only.
-_SHORT_S = 0.03
+#: Patience of the first attempts with a guest that boots; then it doubles, for one that is slow to
+#: answer. A SYN sent right after the DHCP ACK can be lost, and the kernel would repeat it after a
+#: second only.
+BOOTING_S = 0.03
+
+#: With one that has been there for a while, or goes on from a saved state. It loses nothing, but an
+#: emulator has to translate all that it needs for its first answer: to give up an attempt too soon
+#: has the guest begin again.
+PRESENT_S = 0.3
+
 _SHORT_ATTEMPTS = 4
 _LONGEST_S = 2.0
 _PAUSE_S = 0.03  # after a refusal: the guest is up, its server not yet
 
 
 async def connect(
-    namespace: Namespace, address: str, port: int, *, timeout_s: float
+    namespace: Namespace,
+    address: str,
+    port: int,
+    *,
+    timeout_s: float,
+    patience_s: float = BOOTING_S,
 ) -> socket.socket:
     """A connected, non-blocking TCP socket in ``namespace``; small writes leave at once.
 
     Tries again until ``timeout_s``: the guest may have its address but not its server yet.
 
+    :param patience_s: of the first attempts: :data:`BOOTING_S` or :data:`PRESENT_S`.
     :raises SessionTimeoutError: with the last reason, if there is no connection by then.
     """
     loop = asyncio.get_running_loop()
-    patience_s = _SHORT_S
     attempts = 0
     reason = "no answer"
     try:

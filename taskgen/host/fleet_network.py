@@ -19,7 +19,7 @@ from taskgen.errors import PrivilegeError
 from taskgen.host import netns
 from taskgen.host.arp import correct_neighbour, who_has
 from taskgen.host.bridge import Tap
-from taskgen.host.connect import connect, dial
+from taskgen.host.connect import BOOTING_S, connect, dial
 from taskgen.host.dhcp import DhcpServer, dhcp_server
 from taskgen.host.dhcp_choice import dhcp_programs
 from taskgen.host.fleet_directory import FleetDirectory
@@ -126,12 +126,17 @@ class FleetNetwork:
         """The guest of a slot was told its MAC and address, so it needs no lease."""
         self.leases.told(Lease(mac=slot.mac, address=slot.address, expires=None))
 
-    async def connect(self, address: str, port: int, timeout_s: float) -> socket.socket:
+    async def connect(
+        self, address: str, port: int, timeout_s: float, *, patience_s: float = BOOTING_S
+    ) -> socket.socket:
         """A connected, non-blocking TCP socket to a machine.
 
+        :param patience_s: of the first attempts, see :func:`taskgen.host.connect.connect`.
         :raises SessionTimeoutError: if there is no connection within ``timeout_s``.
         """
-        return await connect(self.namespace, address, port, timeout_s=timeout_s)
+        return await connect(
+            self.namespace, address, port, timeout_s=timeout_s, patience_s=patience_s
+        )
 
     async def dial(self, address: IPv4Address, port: int) -> socket.socket:
         """A connected, non-blocking TCP socket to whoever is on the fleet's LAN; tried once.
