@@ -35,6 +35,9 @@ NOTICED_MS = 50.0
 #: Until the slot has a machine again, beside an undisturbed start.
 AGAIN = 1.10
 
+#: A start from a saved state is short, so the host's moods weigh more in it.
+ROUNDS = {SAVED: 40, CLEAR: 9}
+
 
 def main() -> None:
     """Measure, print the table, and write it where ``--json`` says."""
@@ -60,12 +63,12 @@ class Recovery:
 
 
 async def _measure(options: argparse.Namespace) -> list[Line]:
-    rounds = options.rounds or (2 if options.quick else 9)
     wanted = options.reset or (CLEAR, SAVED)
     lines = []
     for reset, name in ((SAVED, "from saved state"), (CLEAR, "cold")):
         if reset not in wanted:
             continue
+        rounds = options.rounds or (2 if options.quick else ROUNDS[reset])
         async with local_fleet(plan_of(options, reset)) as fleet:
             if reset == SAVED:
                 await boot(fleet, 1)  # its state is saved now

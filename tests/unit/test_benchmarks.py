@@ -90,6 +90,12 @@ def test_what_was_measured_in_a_hurry_is_no_reference(monkeypatch, capsys):
     assert "less exact" in capsys.readouterr().err
 
 
+def test_the_page_that_is_kept_says_what_was_measured():
+    kept = assets.root() / "benchmarks" / "reference"
+    assert {each.stem for each in kept.glob("*.json")} == set(runner.scripts())
+    assert (kept / "README.md").read_text(encoding="utf-8") == page(kept)
+
+
 def test_a_script_that_fails_is_told_and_the_others_run(folder, monkeypatch, capfd):
     (folder / "bad.py").write_text("raise SystemExit(3)\n")
     (folder / "results").mkdir()
