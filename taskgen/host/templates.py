@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
@@ -30,10 +29,10 @@ _LOCK = "templates.lock"
 #: After so many failures, of making it or of machines that it was to start, there is none.
 TRIES = 3
 
-#: What could not be kept on disk is tried again after so long, when a machine needs it.
+#: What could not be kept on disk is tried again after so long: nothing tells of room on a disk.
 KEEP_AGAIN_S = 60.0
 
-#: Limit for the lock then: machines wait meanwhile.
+#: Limit for the lock then: machines that start wait meanwhile.
 _LOCK_AGAIN_S = 1.0
 
 #: Keys of the problems that there is none, and that it is not on disk.
@@ -70,7 +69,7 @@ class Templates:
         self._held: list[Template] = []  # machines are just starting from them
         self._key: Key | None = None  # which the failures are of
         self._failures = 0
-        self._keep_at: float | None = None  # by the monotonic clock; None: it is on disk
+        self._keeping: asyncio.Task[None] | None = None  # until it is on disk
 
     @property
     def exist(self) -> bool:
@@ -92,8 +91,6 @@ class Templates:
                     self._key, self._failures = key, 0
                 if self._template is None and self.exist:
                     self._template = await self._get(key, make)
-                elif self._template and self._keep_at and time.monotonic() >= self._keep_at:
-                    await self._keep_again(self._template)
             except (TaskgenError, OSError) as error:  # TimeoutError is an OSError
                 self._let_go()
                 self._failed(f"cannot be had: {error or type(error).__name__}")
@@ -128,6 +125,7 @@ class Templates:
 
     def _let_go(self) -> None:
         """The next machine does not get it."""
+        self._kept()
         template, self._template = self._template, None
         if template and template not in self._held:
             template.close()
@@ -211,20 +209,29 @@ class Templates:
         else:
             self._kept()
 
-    async def _keep_again(self, template: Template) -> None:
-        try:
-            with self._hold(template):
-                async with file_lock(self._store.path / _LOCK, timeout_s=_LOCK_AGAIN_S):
-                    await self._keep(template)
-        except (OSError, TaskgenError) as error:
-            self._not_kept(str(error))
+    async def _keep_again(self) -> None:
+        """Try it again and again, until it is on disk."""
+        while self._keeping:
+            await asyncio.sleep(KEEP_AGAIN_S)
+            async with self._turn:
+                assert self._template, "else nobody keeps it"
+                try:
+                    with self._hold(self._template):
+                        async with file_lock(self._store.path / _LOCK, timeout_s=_LOCK_AGAIN_S):
+                            await self._keep(self._template)
+                except (OSError, TaskgenError) as error:
+                    self._not_kept(str(error))
 
     def _kept(self) -> None:
-        self._keep_at = None
+        """It is on disk, or need not be."""
+        keeping, self._keeping = self._keeping, None
+        if keeping and keeping is not asyncio.current_task():
+            keeping.cancel()
         self._store.problems.clear(DISK_PROBLEM)
 
     def _not_kept(self, why: str, hint: str | None = "make room on the disk") -> None:
-        self._keep_at = time.monotonic() + KEEP_AGAIN_S
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_again(), name="template: to the disk")
         self._store.problems.report(
             DISK_PROBLEM,
             f"the template of the machines cannot be kept on disk, so it is lost with this"
