@@ -28,6 +28,9 @@ SPARED_RUNS = 20
 
 SETTINGS = "[fleet]\nmax_machines = {machines}\n[run]\nslack_s = {slack_s}\n"
 
+#: What goes wrong at a boot needs machines that boot.
+BOOTS = "[snapshots]\ntemplates = false\n"
+
 
 @dataclass(frozen=True)
 class Suffered:
@@ -251,16 +254,18 @@ def scene_of(
     machines: int,
     runs: int,
     *,
+    boots: bool = False,
     before: Callable[[Path], AbstractContextManager[object]] | None = None,
 ) -> Iterator[Scene]:
     """A daemon with so many machines at work while in the block; nothing is left of it after.
 
+    :param boots: whether each machine boots, instead of starting from the template.
     :param before: around the daemon's life, with the folder of its directories.
     """
     with tempfile.TemporaryDirectory(prefix="taskgen-") as made:
         folder = Path(made)
         folder.chmod(0o711)  # the QEMU user passes through
-        settings = SETTINGS.format(machines=machines, slack_s=SLACK_S)
+        settings = SETTINGS.format(machines=machines, slack_s=SLACK_S) + (BOOTS if boots else "")
         around = before(folder) if before else nullcontext()
         with around as prepared, DaemonProcess(folder, settings) as daemon:
             daemon.start()

@@ -24,8 +24,8 @@ from taskgen.resources import Machine
 #: The guest's kernel does not start with so little.
 TOO_LITTLE_MB = 64
 
-#: Of the file system that the daemon's state is on: room for a template of each image.
-STATE_MB = 512
+#: Of the file system that the daemon's state is on.
+STATE_MB = 64
 
 LOST = 0.3
 
@@ -104,7 +104,7 @@ def _fill_disk(scene: Scene, victim: Machine) -> Iterator[None]:
     try:
         with filler.open("wb", buffering=0) as file:
             try:
-                while file.write(bytes(65536)):
+                while file.write(bytes(4096)):
                     pass
             except OSError:
                 yield

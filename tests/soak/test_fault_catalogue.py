@@ -26,7 +26,7 @@ ONLY = os.environ.get("TASKGEN_FAULTS", "")
 def test_every_fault_gets_its_verdict_and_no_result_is_lost_or_doubled():
     found = {fault: [] for fault in CATALOGUE if re.search(ONLY, fault.name)}
     began = time.monotonic()
-    with scene_of(machines=MACHINES, runs=RUNS, before=breakable) as scene:
+    with scene_of(machines=MACHINES, runs=RUNS, boots=True, before=breakable) as scene:
         for number in range(ROUNDS):
             for fault, suffered in found.items():
                 suffered.append(scene.suffer(fault))
