@@ -39,10 +39,6 @@ T = TypeVar("T")
 WHOLE_S = 6.0
 ANSWER_S = 1.5
 
-#: A QEMU that is killed closes its sockets first. The kernel tells of its end within some
-#: milliseconds, and later where the host is busy.
-ENDING_S = 2.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
@@ -109,10 +105,8 @@ def _console(seen: Evidence, patient: Patient) -> Evidence:
 async def _qemu(seen: Evidence, patient: Patient) -> Evidence:
     try:
         status = await patient.qemu.qmp.status(timeout_s=ANSWER_S)
-    except MachineError as error:
-        if not isinstance(error.__cause__, TimeoutError):  # its socket is closed before we are told
-            with suppress(TimeoutError):
-                await asyncio.wait_for(patient.qemu.wait(), ENDING_S)
+    except MachineError:
+        await patient.qemu.death()
         ended = _process(seen, patient)  # that may be why
         return replace(ended, qmp_silent=ended.qemu_exit is None)
     return replace(seen, status=status)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from taskgen.errors import MachineError
+from taskgen.errors import MachineDiedError, MachineError
 from taskgen.host.qemu import Qemu
 from taskgen.host.waiting import finish
 
@@ -58,7 +58,7 @@ class Loss:
     async def unless(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``.
 
-        :raises MachineDiedError: if QEMU ends first.
+        :raises MachineDiedError: if QEMU ends first, or ``work`` failed for that reason.
         :raises MachineError: if the tap is gone.
         """
         working = asyncio.create_task(work)
@@ -67,7 +67,12 @@ class Loss:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 raise self._error.result()
-            return await working
+            try:
+                return await working
+            except MachineError as error:
+                if died := await self._death(error):
+                    raise died from error
+                raise
         finally:
             working.cancel()
             try:
@@ -81,10 +86,16 @@ class Loss:
         """Its QEMU is about to be ended, or let go: that is no loss. May be called again."""
         if self._stop:
             self._stop()
-            self._stop = None
+            self._stop = self._qemu = None
         if self._tap_gone:
             self._tap_gone.cancel()
             self._tap_gone = None
+
+    async def _death(self, noticed: MachineError) -> MachineDiedError | None:
+        """The end of QEMU, where that is why something else was noticed."""
+        if self._qemu is None or isinstance(noticed, MachineDiedError):
+            return None
+        return await self._qemu.death()
 
     def _died(self, error: MachineError) -> None:
         if self._stop:  # else it has ended in the turn of the loop in which it was let go

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from taskgen.errors import BootError, MachineDiedError, MachineError
@@ -23,6 +25,10 @@ DEFAULT_USER = "taskgen-qemu"
 KVM_DEVICE = Path("/dev/kvm")
 
 _QUIT_S, _TERM_S = 2.0, 2.0
+
+#: A QEMU that is killed closes its sockets first. The kernel tells of its end within some
+#: milliseconds, and later where the host is busy.
+_ENDING_S = 2.0
 
 #: Files in a machine's directory.
 CONSOLE = "console.sock"
@@ -84,6 +90,16 @@ class Qemu:
         The error is returned, not raised, for the caller to raise where it fits.
         """
         return self._death(await self.process.wait())
+
+    async def death(self) -> MachineDiedError | None:
+        """The error of :meth:`died` if it has ended, or is about to; ``None``: it runs.
+
+        Is asked after a command has failed: that may be told before the kernel tells the reason.
+        """
+        if self.qmp.lost:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), _ENDING_S)
+        return self._death(self.process.exit) if self.process.exit else None
 
     def on_death(self, callback: Callable[[MachineDiedError], object]) -> Callable[[], object]:
         """Call ``callback`` with the error of :meth:`died` once it has ended; it must not block.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qemu.qmp import ConnectError, Message, QMPClient, QMPError
-from qemu.qmp.qmp_client import GreetingError
+from qemu.qmp.qmp_client import ExecuteError, GreetingError
 
 from taskgen.errors import MachineError
 from taskgen.host.waiting import finish
@@ -23,10 +23,14 @@ EventCallback = Callable[[str, Mapping[str, Any]], object]
 
 
 class Qmp:
-    """A negotiated connection. Made by :meth:`connect`."""
+    """A negotiated connection. Made by :meth:`connect`.
+
+    :ivar lost: whether QEMU was seen to be gone: it answers nothing any more.
+    """
 
     def __init__(self, name: str, client: QMPClient, callbacks: list[EventCallback]) -> None:
         self.name = name
+        self.lost = False
         self._client = client
         self._callbacks = callbacks
         self._loop = asyncio.get_running_loop()
@@ -71,7 +75,10 @@ class Qmp:
             raise MachineError(
                 f"{self.name}: QEMU did not answer {command} within {timeout_s:g} s"
             ) from error
+        except ExecuteError as error:
+            raise MachineError(f"{self.name}: {command}: {error}") from error
         except (QMPError, OSError, EOFError) as error:
+            self.lost = True
             raise MachineError(f"{self.name}: {command}: {error}") from error
 
     async def status(self, *, timeout_s: float = 5.0) -> str:
@@ -132,6 +139,7 @@ class Qmp:
         try:
             self._client.send_fd_scm(file)
         except (QMPError, OSError, EOFError) as error:
+            self.lost = True
             raise MachineError(f"{self.name}: no file can be given to QEMU: {error}") from error
 
     def _take(self, event: Message) -> bool:

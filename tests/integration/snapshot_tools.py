@@ -1,5 +1,6 @@
 """Machines that go back to a saved state, for the tests of what can happen to that."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 from taskgen.binaries import Binaries
@@ -39,13 +40,21 @@ def image_in(path):
     return found
 
 
-def kill_amid(monkeypatch, machine, command):
-    """Have the machine's QEMU killed while it carries out a job, the next time that it does."""
+def kill_amid(monkeypatch, machine, command, *, late=False):
+    """Have the machine's QEMU killed while it carries out a job, the next time that it does.
+
+    :param late: its connection has ended for some time before the kernel tells of its end.
+    """
     carry_out = snapshot_drive.run_job
 
     def on_event(name, data):
         if name == "JOB_STATUS_CHANGE" and data["status"] == "running":
-            machine.qemu.process.signal(9)
+            process = machine.qemu.process
+            if late:
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(process._pidfd)
+                loop.call_later(0.5, loop.add_reader, process._pidfd, process._on_death)
+            process.signal(9)
 
     async def killed(qmp, asked, arguments, *, timeout_s):
         if asked == command:

@@ -168,15 +168,16 @@ def test_a_state_that_is_lost_while_the_machine_runs_costs_a_boot_and_is_made_an
     assert caplog.text.count("its saved state is dropped") == 1
 
 
+@pytest.mark.parametrize("late", [False, True])
 def test_qemu_killed_while_it_saves_leaves_nothing_that_counts(
-    profile, network, tmp_path, monkeypatch
+    profile, network, tmp_path, monkeypatch, late
 ):
     kind = kind_of(profile, tmp_path)
 
     async def main():
         async with fleet(network) as (directory, net):
             machine = Machine(network.slot(1), kind, net, directory)
-            kill_amid(monkeypatch, machine, "snapshot-save")
+            kill_amid(monkeypatch, machine, "snapshot-save", late=late)
             try:
                 with pytest.raises(MachineDiedError, match="SIGKILL"):
                     await machine.start()
