@@ -83,7 +83,7 @@ async def _snapshot(options: argparse.Namespace, rounds: int, runs: int) -> Line
                 await machine.start()
                 cold, ours = await in_turn(
                     rounds,
-                    lambda: asyncio.to_thread(floor.boot, 1),
+                    partial(floor.boot, 1),
                     partial(_waits_ms, machine, runs),
                     what="snapshot, a cold boot and ms",
                 )

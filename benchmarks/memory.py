@@ -11,8 +11,8 @@ the last machine has answered. What the daemon takes for each machine is in ``id
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from benchmarks.tools.bare_machines import bare
 from benchmarks.tools.fleets import CLEAR, SAVED, main_of, options_of, plan_of
@@ -20,7 +20,7 @@ from benchmarks.tools.rounds import in_turn
 from benchmarks.tools.storm import Boot, boot
 from benchmarks.tools.table import Line, paired
 from taskgen.host.cores import whole_cores
-from taskgen.local import LocalFleet, local_fleet
+from taskgen.local import local_fleet
 
 #: What is to be reached, beside bare QEMUs that have booted.
 COLD, TEMPLATE = 1.10, 0.30
@@ -42,10 +42,6 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
     rounds = options.rounds or (1 if options.quick else 2)
     lines = []
     with bare(options.profile, options.accelerator, whole_cores()) as floor:
-
-        async def booted(machines: int) -> Boot:
-            return await asyncio.to_thread(floor.boot, machines)
-
         for name, reset, goal in (
             ("cold", CLEAR, COLD),
             ("from a template, beside a cold one", SAVED, TEMPLATE),
@@ -54,7 +50,10 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
                 if reset == SAVED:
                     await boot(fleet, many)  # until the states are saved
                 bare_mb, our_mb = await in_turn(
-                    rounds, _further(booted, many), _further(_ours(fleet), many), what=f"{name}, MB"
+                    rounds,
+                    _further(floor.boot, many),
+                    _further(partial(boot, fleet), many),
+                    what=f"{name}, MB",
                 )
             lines.append(
                 paired(
@@ -62,13 +61,6 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
                 )
             )
     return lines
-
-
-def _ours(fleet: LocalFleet) -> Callable[[int], Awaitable[Boot]]:
-    async def started(machines: int) -> Boot:
-        return await boot(fleet, machines)
-
-    return started
 
 
 def _further(start: Callable[[int], Awaitable[Boot]], many: int) -> Callable[[], Awaitable[float]]:

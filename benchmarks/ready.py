@@ -13,17 +13,15 @@ last answer, and for ours also that of our own process. Eight machines are measu
 from __future__ import annotations
 
 import argparse
-import asyncio
-import statistics
 from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.tools import prototype
 from benchmarks.tools.bare_machines import Floor, bare
 from benchmarks.tools.fleets import main_of, options_of, plan_of
-from benchmarks.tools.rounds import in_turn, tell
-from benchmarks.tools.storm import boot
-from benchmarks.tools.table import Line, paired
+from benchmarks.tools.rounds import in_turn
+from benchmarks.tools.storm import boot, compared
+from benchmarks.tools.table import Line
 from taskgen.host.cores import whole_cores
 from taskgen.local import LocalFleet, local_fleet
 
@@ -83,23 +81,18 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
 async def _case(case: Case, rounds: int, fleet: LocalFleet, floor: Floor) -> list[Line]:
     bare_boots, our_boots = await in_turn(
         rounds,
-        lambda: asyncio.to_thread(floor.boot, case.machines),
+        partial(floor.boot, case.machines),
         partial(boot, fleet, case.machines),
         what=str(case),
     )
-    own_s = statistics.median(each.own_s for each in our_boots)
-    tell(f"{case}: {own_s:.3f} CPU s of ours are our own process's")
-    return [
-        paired(
-            f"{case}: {what}",
-            [getattr(each, key) for each in bare_boots],
-            [getattr(each, key) for each in our_boots],
-            goal=case.goal,
-            unit=unit,
-            prototype=prototype.BOOT_S if key == "wall_s" and case.machines == 1 else None,
-        )
-        for what, key, unit in (("time", "wall_s", "s"), ("CPU time", "cpu_s", "CPU s"))
-    ]
+    return compared(
+        str(case),
+        bare_boots,
+        our_boots,
+        time_goal=case.goal,
+        cpu_goal=case.goal,
+        prototype_s=prototype.BOOT_S if case.machines == 1 else None,
+    )
 
 
 if __name__ == "__main__":

@@ -12,17 +12,15 @@ ours also that of our own process.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import statistics
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from benchmarks.tools import prototype
 from benchmarks.tools.bare_machines import bare
 from benchmarks.tools.fleets import CLEAR, SAVED, STORM, main_of, options_of, plan_of
 from benchmarks.tools.rounds import all_in_turn, tell
-from benchmarks.tools.storm import Boot, boot
-from benchmarks.tools.table import Line, paired
+from benchmarks.tools.storm import Boot, boot, compared
+from benchmarks.tools.table import Line
 from taskgen.host.cores import whole_cores
 from taskgen.local import local_fleet
 
@@ -48,40 +46,22 @@ async def _measure(options: argparse.Namespace) -> list[Line]:
         ):
             tell(f"{machines} machines until their states are saved: {await boot(saved, machines)}")
             sides: Mapping[str, Callable[[], Awaitable[Boot]]] = {
-                "floor": lambda: asyncio.to_thread(floor.boot, machines),
+                "floor": partial(floor.boot, machines),
                 "cold": partial(boot, cold, machines),
                 "from saved state": partial(boot, saved, machines),
             }
             boots = await all_in_turn(rounds, sides, what=f"{machines} machines")
     return [
         line
-        for name in GOALS
-        for line in _lines(f"{machines} machines {name}", boots["floor"], boots[name], GOALS[name])
-    ]
-
-
-def _lines(
-    name: str, floor: Sequence[Boot], ours: Sequence[Boot], goals: tuple[float, float]
-) -> list[Line]:
-    own_s = statistics.median(each.own_s for each in ours)
-    tell(f"{name}: {own_s:.3f} CPU s of ours are our own process's")
-    time, cpu = goals
-    return [
-        paired(
-            f"{name}: time",
-            [each.wall_s for each in floor],
-            [each.wall_s for each in ours],
-            goal=time,
-            unit="s",
-            prototype=prototype.BOOT_S,
-        ),
-        paired(
-            f"{name}: CPU time",
-            [each.cpu_s for each in floor],
-            [each.cpu_s for each in ours],
-            goal=cpu,
-            unit="CPU s",
-        ),
+        for name, (time_goal, cpu_goal) in GOALS.items()
+        for line in compared(
+            f"{machines} machines {name}",
+            boots["floor"],
+            boots[name],
+            time_goal=time_goal,
+            cpu_goal=cpu_goal,
+            prototype_s=prototype.BOOT_S,
+        )
     ]
 
 

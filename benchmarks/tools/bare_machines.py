@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -19,8 +20,11 @@ class Floor:
         self._process = process
         self._at_once = at_once
 
-    def boot(self, machines: int) -> Boot:
+    async def boot(self, machines: int) -> Boot:
         """Boot so many until all have answered, and end them."""
+        return await asyncio.to_thread(self._boot, machines)
+
+    def _boot(self, machines: int) -> Boot:
         assert self._process.stdin
         assert self._process.stdout
         print(machines, self._at_once, file=self._process.stdin, flush=True)

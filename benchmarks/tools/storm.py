@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.tools.cpu import cpu_s
 from benchmarks.tools.memory import pss_mb
+from benchmarks.tools.rounds import tell
+from benchmarks.tools.table import Line, paired
 from taskgen.engine import Engine
 from taskgen.interfaces import Counts, Outcome, Run, Target
 from taskgen.local import LocalFleet
@@ -53,6 +56,40 @@ async def boot(fleet: LocalFleet, machines: int) -> Boot:
         qemus_mb = sum(map(pss_mb, pids))
         queue.release()
     return Boot(wall_s, qemus_s + own_s, qemus_mb, own_s)
+
+
+def compared(
+    name: str,
+    floor: Sequence[Boot],
+    ours: Sequence[Boot],
+    *,
+    time_goal: float,
+    cpu_goal: float,
+    prototype_s: float | None,
+) -> list[Line]:
+    """A line for the time and one for the CPU time of rounds that took turns.
+
+    :param prototype_s: what the research prototypes take, in time.
+    """
+    own_s = statistics.median(each.own_s for each in ours)
+    tell(f"{name}: {own_s:.3f} CPU s of ours are our own process's")
+    return [
+        paired(
+            f"{name}: time",
+            [each.wall_s for each in floor],
+            [each.wall_s for each in ours],
+            goal=time_goal,
+            unit="s",
+            prototype=prototype_s,
+        ),
+        paired(
+            f"{name}: CPU time",
+            [each.cpu_s for each in floor],
+            [each.cpu_s for each in ours],
+            goal=cpu_goal,
+            unit="CPU s",
+        ),
+    ]
 
 
 class Readiness:
