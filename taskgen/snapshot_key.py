@@ -8,9 +8,7 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
-from taskgen.host.origins import Identity, identity, image_sha256
-from taskgen.host.output import output_of
-from taskgen.host.process import find_program
+from taskgen.host.origins import emulator_version, image_sha256
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_file import Key
 from taskgen.machine_kind import MachineKind
@@ -19,15 +17,12 @@ from taskgen.slots import Network, Slot
 #: How a template is kept on disk: templates of another form are of no use, and are removed.
 _TEMPLATE_FORM = "2"
 
-_versions: dict[tuple[str, Identity], str] = {}
-
 
 async def snapshot_key(kind: MachineKind, slot: Slot, network: Network) -> Key:
     """The key of the state that a machine of a slot has, if it is launched now.
 
     :raises ConfigError: if the image is not there.
     :raises HostError: if that cannot be read, or QEMU does not say what it is.
-    :raises OSError: if QEMU is not there any more.
     """
     profile = kind.profile
     return Key(
@@ -44,7 +39,7 @@ async def snapshot_key(kind: MachineKind, slot: Slot, network: Network) -> Key:
             "profile": _digest(asdict(profile)),
             "machine": kind.fingerprint(slot),
             "image": await image_sha256(profile),
-            "QEMU": await _version(profile.emulator),
+            "QEMU": await emulator_version(profile.emulator),
             # What a guest has learnt by DHCP: it does not ask again.
             "network": f"{network.subnet} by {network.bridge_address}",
             "host": _processor(kind.accelerator),
@@ -72,14 +67,6 @@ def nobodys_mac(network: Network) -> str:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
-
-
-async def _version(emulator: str) -> str:
-    known = emulator, identity(Path(find_program(emulator)))
-    if known not in _versions:
-        said = await output_of([emulator, "--version"])
-        _versions[known] = said.text.partition("\n")[0]
-    return _versions[known]
 
 
 def _processor(accelerator: Accelerator) -> str:

@@ -25,7 +25,7 @@ from taskgen.host.accounts import account, group_of
 from taskgen.host.file_lock import file_lock
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.inotify import Inotify
-from taskgen.host.output import output_of
+from taskgen.host.origins import emulator_version
 from taskgen.host.qemu import DEFAULT_USER, KVM_DEVICE, Qemu
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.qemu_start import launch
@@ -145,13 +145,12 @@ async def _probed_verdict(profile: Profile, user: str | None, recheck: bool) -> 
 
 async def _facts(profile: Profile) -> dict[str, Any]:
     """What a verdict depends on."""
-    version = await output_of([profile.emulator, "--version"])
     system = os.uname()
     return {
         "host": system.nodename,
         "kernel": f"{system.release} {system.version}",
         "cpu": _cpu_model(),
-        "qemu": version.text.partition("\n")[0],
+        "qemu": await emulator_version(profile.emulator),
         "machine": [profile.machine, profile.cpu, profile.cpus, profile.memory_mb],
         "append": profile.append,
         "image": [

@@ -10,6 +10,7 @@ from typing import Any
 import taskgen
 from taskgen.errors import HostError
 from taskgen.host.output import output_of
+from taskgen.host.process import find_program
 from taskgen.host.waiting import in_thread
 from taskgen.profiles import Profile
 from taskgen.provenance import files_sha256
@@ -21,6 +22,7 @@ Identity = tuple[int, int, int, int, int]
 
 # Images have tens of megabytes, and 42 machines the same one.
 _images: dict[tuple[Path, ...], tuple[list[Identity], str]] = {}
+_versions: dict[tuple[str, Identity], str] = {}
 
 
 async def origins(profile: Profile) -> dict[str, Any]:
@@ -29,7 +31,7 @@ async def origins(profile: Profile) -> dict[str, Any]:
     :raises ConfigError: if the profile's image is missing.
     :raises HostError: if it cannot be read, or QEMU does not say what it is.
     """
-    said = (await output_of([profile.emulator, "--version"])).text.partition("\n")[0]
+    said = await emulator_version(profile.emulator)
     version = _VERSION.search(said)
     return {
         "taskgen": taskgen.__version__,
@@ -37,6 +39,21 @@ async def origins(profile: Profile) -> dict[str, Any]:
         "qemu": version[1] if version else said,
         "image_sha256": await image_sha256(profile),
     }
+
+
+async def emulator_version(emulator: str) -> str:
+    """What a QEMU says of its version, in a line. It is asked once, unless the file changes.
+
+    :raises HostError: if it is not there, or does not say it.
+    """
+    try:
+        known = emulator, identity(Path(find_program(emulator)))
+    except OSError as error:
+        raise HostError(f"{error.filename}: {error.strerror}") from error
+    if known not in _versions:
+        said = await output_of([emulator, "--version"])
+        _versions[known] = said.text.partition("\n")[0]
+    return _versions[known]
 
 
 async def image_sha256(profile: Profile) -> str:
