@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from values import outcome
 
+from taskgen.queue import JobQueue
 from taskgen.taskset import TaskSet
 
 
@@ -56,3 +58,24 @@ async def work_off(queue, target=TARGET):
         await queue.settle(ended(run))
         positions.append(run.variant.index)
     return positions
+
+
+def with_queue(path, work, **keys):
+    """What ``work`` makes of a queue, in a loop of its own."""
+
+    async def main():
+        async with JobQueue.open(path, **keys) as queue:
+            return await asyncio.wait_for(work(queue), 60)
+
+    return asyncio.run(main())
+
+
+async def everything(queue, after=0, **keys):
+    """All attempts behind a number, and where that ends."""
+    found = []
+    while True:
+        page, reached = await queue.attempts_feed(after, **keys)
+        found += page
+        if reached == after:
+            return found, after
+        after = reached

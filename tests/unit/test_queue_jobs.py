@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queue_tools import TARGET, FakeTarget, ask, ended, sweep, work_off
+from queue_tools import TARGET, FakeTarget, ask, ended, sweep, with_queue, work_off
 from values import FakeVariants, activation, event, outcome
 
 from taskgen.errors import StateError, TaskSetError, UnknownJobError
 from taskgen.interfaces import FailureClass, SessionSettings
-from taskgen.queue import JobQueue, JobSpec, JobState, Order
+from taskgen.queue import JobSpec, JobState, Order
 from taskgen.queue.schedule import POISON_AFTER
 from taskgen.taskset import TaskSet
 
@@ -21,14 +21,6 @@ PERIODS_OF_10_TO_THE_12 = {"pkg": "hey", "period": range(1, 10**6 + 1)}
 @pytest.fixture(params=["file", "temporary"])
 def path(request, tmp_path):
     return tmp_path / "queue.db" if request.param == "file" else None
-
-
-def with_queue(path, work, **keys):
-    async def main():
-        async with JobQueue.open(path, **keys) as queue:
-            return await asyncio.wait_for(work(queue), 60)
-
-    return asyncio.run(main())
 
 
 def test_variants_are_claimed_in_their_order(path):

@@ -5,8 +5,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from queue_tools import TARGET, FakeTarget, ended, sweep, work_off
-from test_queue_jobs import with_queue
+from queue_tools import TARGET, FakeTarget, ended, sweep, with_queue, work_off
 from values import FakeVariants, activation, event
 
 from taskgen.errors import QueueError, StateError, UnknownJobError, UnknownRunError

@@ -12,8 +12,7 @@ from contextlib import closing
 
 import pytest
 from pages import blocks
-from queue_tools import TARGET, FakeTarget, ended, sweep, work_off
-from test_queue_jobs import with_queue
+from queue_tools import TARGET, FakeTarget, ended, sweep, with_queue, work_off
 from values import CONDITIONS, FakeVariant, activation, event
 
 from taskgen.errors import ConfigError, QueueError, UnknownJobError
