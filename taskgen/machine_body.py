@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-from taskgen.errors import MachineError
+from taskgen.errors import HostError, MachineError
 from taskgen.host.console_hub import ConsoleHub
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
@@ -90,7 +90,10 @@ class MachineBody:
         :raises MachineError: if QEMU does not start, or ends, or its guest does not get ready.
         :raises HostError: if the host lacks something.
         """
-        self.launched = await self._launcher.launch(self._stack, self._troubles)
+        try:
+            self.launched = await self._launcher.launch(self._stack, self._troubles)
+        except OSError as error:  # a full disk, or the like: only this machine is lost by it
+            raise HostError(f"{self._slot.name}: cannot be launched: {error}") from error
         launched()
         guest, loss = self._watch(self.launched)
         try:

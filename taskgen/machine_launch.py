@@ -184,6 +184,7 @@ class Launcher:
         kind, slot = self._kind, self._slot
         tap = await self._network.open_tap(slot)
         stack.enter_context(tap)
+        stack.callback(self._network.let_tap_go, slot)  # it is no loss where there is no QEMU
         launching = launch(
             kind.profile,
             slot.name,

@@ -17,6 +17,8 @@ from taskgen.binaries import Binaries
 from taskgen.errors import AdoptionError, SilentGuestError
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_store import SnapshotStore
+from taskgen.interfaces import FailureClass
+from taskgen.lifecycle import MachineState
 from taskgen.machine import Machine
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_template import with_templates
@@ -306,6 +308,25 @@ def test_a_machine_from_a_template_that_was_given_up_meanwhile_boots_for_its_nex
             outcome = await execute(machine, HEY)
             assert outcome.failure is None, outcome.reason
             assert machine.qemu.record.template == ""
+
+    asyncio.run(main())
+
+
+def test_a_run_that_gets_no_machine_for_want_of_disk_fails_by_itself(profile, endless, tmp_path):
+    async def main():
+        async with (
+            templated(profile, endless, tmp_path) as (kind, directory, net),
+            machines(kind, directory, net, 1) as (machine,),
+        ):
+            assert (await execute(machine, HEY)).failure is None
+            # What cannot be written: the index of the boots, as on a full disk.
+            index = directory.consoles.of(machine.name).path / "boots.json.new"
+            index.mkdir()
+            outcome = await execute(machine, HEY)
+            assert outcome.failure is FailureClass.MACHINE
+            assert machine.name in outcome.reason
+            assert "boots.json" in outcome.reason
+            assert machine.state is MachineState.FAILED
 
     asyncio.run(main())
 
