@@ -67,7 +67,7 @@ class MachineKind:
         )
 
     def fingerprint(self, slot: Slot) -> str:
-        """Of all that a slot's machine is launched with: QEMU, its command line, image, user.
+        """Of all that a slot's machine is launched with, but for the content of image and QEMU.
 
         A machine that has another one is not what a launch would give.
         """
@@ -83,6 +83,5 @@ class MachineKind:
             tap_fd=0,
             icount=self.icount,
         )
-        same = {key: self.provenance.get(key) for key in ("qemu", "image_sha256")}
-        parts = [command(self.profile, launch), slot.tap, self.user, same]
+        parts = [command(self.profile, launch), slot.tap, self.user]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -18,7 +18,7 @@ from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
 from taskgen.host.memory_file import MemoryFile
 from taskgen.host.migration import restore, save
-from taskgen.host.origins import image_sha256
+from taskgen.host.origins import launched_from
 from taskgen.host.qemu import Qemu
 from taskgen.host.qemu_start import adopt, launch
 from taskgen.host.records import MachineRecord
@@ -40,13 +40,11 @@ class Launched:
 
     :ivar saved: the state that its guest goes back to; ``None``: none.
     :ivar template: what its guest has gone on from; ``None``: nothing, or that is not known.
-    :ivar image_sha256: of the image that its guest has booted from; empty: not known.
     """
 
     qemu: Qemu
     saved: MachineSnapshot | None = None
     template: Template | None = None
-    image_sha256: str = ""
 
     @property
     def saved_at(self) -> float | None:
@@ -58,12 +56,12 @@ class Launched:
     @property
     def origin(self) -> Mapping[str, Any]:
         """What a run's provenance says of what its guest has started from."""
-        image = {"image_sha256": self.image_sha256} if self.image_sha256 else {}
+        made_of = self.qemu.record.launched_from
         if tag := self.qemu.record.template:
-            return {**image, "snapshot": tag, "snapshot_saved_at": self.saved_at}
+            return {**made_of, "snapshot": tag, "snapshot_saved_at": self.saved_at}
         if self.saved:
-            return {**image, **(self.saved.origin or {"reset": str(Reset.REBOOT)})}
-        return image
+            return {**made_of, **(self.saved.origin or {"reset": str(Reset.REBOOT)})}
+        return made_of
 
 
 class Launcher:
@@ -92,6 +90,7 @@ class Launcher:
         :param stack: it is ended with this, and its tap released.
         :param troubles: told what is wrong with one that does not start, by slot.
         :raises LaunchError: if QEMU does not start.
+        :raises MachineError: if nobody can tell which image it has.
         :raises HostError: if the host lacks something.
         """
         slot, templates = self._slot, self._kind.templates
@@ -101,20 +100,22 @@ class Launcher:
                     if template:
                         qemu = await self._clone(attempt, template)
                         stack.push_async_callback(attempt.pop_all().aclose)
-                        image = template.key.facts["image"]
-                        return Launched(qemu, template=template, image_sha256=image)
+                        return Launched(qemu, template=template)
                 except MachineError as error:
                     assert template, "it was tried"
                     await templates.drop(template, str(error))
         if saved := self._snapshot():
             await saved.find()
         paused = saved is not None and saved.snapshot is not None
-        image = await image_sha256(self._kind.profile)
         try:
-            return Launched(await self._enter(stack, paused=paused), saved, image_sha256=image)
+            qemu = await self._enter(stack, paused=paused)
         except LaunchError as error:
             told, troubles[slot.number] = of_launch(error, slot.name)
             raise told from error
+        # Whoever replaced a file meanwhile was quicker than QEMU, or was not: nobody knows.
+        if qemu.record.launched_from != await launched_from(self._kind.profile):
+            raise MachineError(f"{slot.name}: image or QEMU has changed while it was launched")
+        return Launched(qemu, saved)
 
     async def proved(self, launched: Launched, error: MachineError | None = None) -> None:
         """Whether a machine that was launched has got ready tells whether its template serves.
@@ -150,6 +151,7 @@ class Launcher:
         tag = qemu.record.template
         if (
             qemu.record.fingerprint != self._kind.fingerprint(slot)
+            or qemu.record.launched_from != await launched_from(self._kind.profile)
             or (tag and templates is None)
             or (tag and templates and not is_of(tag, await templates.key()))
         ):
@@ -182,6 +184,9 @@ class Launcher:
         fingerprint: str | None = None,
     ) -> Qemu:
         kind, slot = self._kind, self._slot
+        made_of = await launched_from(kind.profile)
+        if template:  # its guest has booted before
+            made_of["image_sha256"] = template.key.facts["image"]
         tap = await self._network.open_tap(slot)
         stack.enter_context(tap)
         stack.callback(self._network.let_tap_go, slot)  # it is no loss where there is no QEMU
@@ -202,6 +207,7 @@ class Launcher:
             memory=template.memory if template else memory,
             template=template.tag if template else "",
             template_saved_at=template.saved_at if template else None,
+            launched_from=made_of,
         )
         qemu = await stack.enter_async_context(launching)
         stack.callback(self._network.let_tap_go, slot)  # before QEMU ends, and its tap with it

@@ -31,11 +31,21 @@ async def origins(profile: Profile) -> dict[str, Any]:
     :raises ConfigError: if the profile's image is missing.
     :raises HostError: if it cannot be read, or QEMU does not say what it is.
     """
-    said = await emulator_version(profile.emulator)
-    version = _VERSION.search(said)
     return {
         "taskgen": taskgen.__version__,
         "host": os.uname().nodename,
+        **await launched_from(profile),
+    }
+
+
+async def launched_from(profile: Profile) -> dict[str, str]:
+    """What of that can be another one for each machine: of one that is launched now.
+
+    :raises ConfigError: as :func:`origins`, as for the other.
+    """
+    said = await emulator_version(profile.emulator)
+    version = _VERSION.search(said)
+    return {
         "qemu": version[1] if version else said,
         "image_sha256": await image_sha256(profile),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from taskgen.errors import AdoptionError, HostError, LaunchError, MachineError
@@ -46,6 +46,7 @@ async def launch(
     memory: MemoryFile | None = None,
     template: str = "",
     template_saved_at: float | None = None,
+    launched_from: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Qemu]:
     """A running QEMU while in the block; its guest has only begun to boot on entry.
 
@@ -61,6 +62,7 @@ async def launch(
     :param template: for its record: its guest does not boot, but goes on from the state of this
         name, and what it writes into ``memory`` stays its own.
     :param template_saved_at: for its record: when that was, seconds since the epoch.
+    :param launched_from: for its record.
     :raises ConfigError: if the profile has no image.
     :raises HostError: if the host lacks the user or the emulator.
     :raises LaunchError: if QEMU does not start, with what it said.
@@ -77,6 +79,7 @@ async def launch(
         fingerprint=fingerprint,
         template=template,
         template_saved_at=template_saved_at,
+        launched_from=dict(launched_from or {}),
     )
     async with AsyncExitStack() as stack:
         if tap:

@@ -109,6 +109,8 @@ class MachineRecord:
     :ivar fingerprint: of all that a machine is launched with; one that differs is not adopted.
     :ivar template: the saved state that its guest went on from; empty: it has booted.
     :ivar template_saved_at: when that was saved, seconds since the epoch.
+    :ivar launched_from: what it was made of that can be another one for the next: see
+        :func:`taskgen.host.origins.launched_from`.
     :ivar created: just before the launch, seconds since the epoch.
     """
 
@@ -121,6 +123,7 @@ class MachineRecord:
     fingerprint: str = ""
     template: str = ""
     template_saved_at: float | None = None
+    launched_from: dict[str, str] = field(default_factory=dict)
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: float = field(default_factory=time.time)
     version: int = _VERSION

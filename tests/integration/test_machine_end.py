@@ -6,6 +6,7 @@ import signal
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from test_machine import exits, kind_of, run_of
 
 from taskgen import booting
 from taskgen.errors import AdoptionError, MachineError
+from taskgen.host.origins import launched_from
 from taskgen.host.qmp import Qmp
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
@@ -69,14 +71,14 @@ def play(profile, network, scene):
     asyncio.run(main())
 
 
-async def left(machine):
+async def left(machine, directory):
     """A machine that has carried out a run and was let go; its record and its pid."""
     one = machine()
     await one.start()
     assert (await execute(one)).failure is None
     pid = one.qemu.pid
     await one.release()
-    (record,) = machine.directory.machine_records()
+    (record,) = directory.machine_records()
     os.kill(pid, 0)
     return record, pid
 
@@ -89,7 +91,7 @@ async def has_ended(pid, options=os.WEXITED | os.WNOWAIT):
 
 def test_an_adopted_machine_goes_on_without_a_reboot_or_another_upload(profile, network):
     async def scene(machine):
-        record, pid = await left(machine)
+        record, pid = await left(machine, machine.directory)
         two = machine()
         await two.adopt(record)
         info = two.info
@@ -115,7 +117,7 @@ def test_an_adopted_machine_goes_on_without_a_reboot_or_another_upload(profile, 
 
 def test_a_guest_that_hangs_is_not_waited_for_as_one_that_boots(profile, network, monkeypatch):
     async def scene(machine):
-        record, pid = await left(machine)
+        record, pid = await left(machine, machine.directory)
         qmp = await Qmp.connect("test", machine.directory.machine("taskgen-1") / "qmp.sock")
         await qmp.execute("set_link", {"name": "net", "up": False})
         await qmp.close()
@@ -143,7 +145,7 @@ def test_a_guest_that_hangs_is_not_waited_for_as_one_that_boots(profile, network
 )
 def test_what_cannot_be_adopted_is_ended_and_nothing_is_left_of_it(profile, network, spoil, why):
     async def scene(machine):
-        record, pid = await left(machine)
+        record, pid = await left(machine, machine.directory)
         two = machine(profile=replace(profile, memory_mb=100)) if spoil == "kind" else machine()
         if spoil == "guest":
             qmp = await Qmp.connect("test", machine.directory.machine("taskgen-1") / "qmp.sock")
@@ -162,6 +164,37 @@ def test_what_cannot_be_adopted_is_ended_and_nothing_is_left_of_it(profile, netw
         three = machine()
         await three.start()
         assert (await execute(three)).failure is None
+
+    play(profile, network, scene)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_an_adopted_machine_was_launched_with_is_what_counts(profile, network, tmp_path, back):
+    """Not what the engine had found there that launched it."""
+    image = tmp_path / "kernel"
+    content = profile.kernel.read_bytes()
+    image.write_bytes(content)
+    profile = replace(profile, kernel=image)
+
+    async def scene(machine):
+        before = await launched_from(profile)
+        image.write_bytes(content + b"built anew")
+        now = await launched_from(profile)
+        record, pid = await left(partial(machine, provenance=before), machine.directory)
+        if back:
+            image.write_bytes(content)
+            two = machine(provenance=before)
+            with pytest.raises(AdoptionError, match="is not what would be launched now"):
+                await two.adopt(record)
+        else:
+            two = machine(provenance=now)
+            await two.adopt(record)
+            outcome = await execute(two)
+            assert outcome.failure is None
+            assert now != before
+            assert outcome.provenance | now == outcome.provenance
+        await two.stop()
+        await has_ended(pid, os.WEXITED)
 
     play(profile, network, scene)
 
