@@ -238,10 +238,14 @@ class Launcher:
         limit_s = self._kind.profile.boot_timeout_s
         nobody = nobodys_mac(self._network.network)
         async with AsyncExitStack() as stack:
-            # No engine adopts it: its fingerprint is that of no machine.
-            qemu = await self._enter(stack, mac=nobody, memory=template.memory, fingerprint="")
+            # No engine adopts it: its fingerprint is that of no machine. And it does not boot before
+            # we listen: its word comes once, whoever held us up meanwhile.
+            qemu = await self._enter(
+                stack, mac=nobody, paused=True, memory=template.memory, fingerprint=""
+            )
             await check_disks(qemu.qmp)
             async with control_port(self._slot.name, qemu.control) as control:
+                await qemu.qmp.execute("cont")
                 await control.wait_ready(limit_s)
             with template.state.opened() as state:
                 await save(qemu, state, timeout_s=limit_s)

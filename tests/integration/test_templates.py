@@ -13,9 +13,11 @@ import pytest
 from host_tools import fleet
 from test_session_manager import HEY, execute
 
+from taskgen import machine_launch
 from taskgen.binaries import Binaries
 from taskgen.errors import AdoptionError, SilentGuestError
 from taskgen.host.qemu_command import Accelerator
+from taskgen.host.snapshot_drive import check_disks
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
@@ -268,6 +270,26 @@ async def provenance_of(machine):
 def changed(program):
     """Make it another file that does the same."""
     program.write_bytes(program.read_bytes() + b"\0")
+
+
+def test_the_template_is_made_whatever_holds_the_engine_up(
+    profile, endless, tmp_path, monkeypatch
+):
+    async def held_up(qmp):
+        await check_disks(qmp)
+        if await qmp.status() == "running":  # longer than the guest needs to be ready
+            await asyncio.sleep(profile.boot_timeout_s / 2)
+
+    monkeypatch.setattr(machine_launch, "check_disks", held_up)
+
+    async def main():
+        async with (
+            templated(profile, endless, tmp_path) as (kind, *place),
+            machines(kind, *place, 1) as (machine,),
+        ):
+            assert machine.qemu.record.template
+
+    asyncio.run(main())
 
 
 async def rubbish(template):
