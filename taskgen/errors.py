@@ -215,7 +215,17 @@ class BootError(MachineError):
 
 
 class MachineDiedError(MachineError):
-    """QEMU ended without having been asked to."""
+    """QEMU ended without having been asked to.
+
+    :param killed: by a signal of somebody else's, or of a kernel that was short of memory: neither
+        QEMU nor what it was doing has to do with it.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, console: str = "", killed: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, console=console)
+        self.killed = killed
 
 
 class AdoptionError(MachineError):

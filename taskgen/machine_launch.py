@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, MutableMapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from taskgen.booting import RESTORED_S
-from taskgen.errors import AdoptionError, LaunchError, MachineError
+from taskgen.errors import AdoptionError, LaunchError, MachineDiedError, MachineError
 from taskgen.host.control_port import control_port
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
@@ -90,6 +90,7 @@ class Launcher:
         :param stack: it is ended with this, and its tap released.
         :param troubles: told what is wrong with one that does not start, by slot.
         :raises LaunchError: if QEMU does not start.
+        :raises MachineDiedError: if it is killed before its guest goes on from the template.
         :raises MachineError: if nobody can tell which image it has.
         :raises HostError: if the host lacks something.
         """
@@ -103,6 +104,8 @@ class Launcher:
                         return Launched(qemu, template=template)
                 except MachineError as error:
                     assert template, "it was tried"
+                    if _killed(error):
+                        raise
                     await templates.drop(template, str(error))
         if saved := self._snapshot():
             await saved.find()
@@ -127,7 +130,7 @@ class Launcher:
             return
         if error is None:
             templates.proved()
-        else:
+        elif not _killed(error):
             await templates.drop(template, error.message)
 
     async def adopt(self, stack: AsyncExitStack, record: MachineRecord) -> Launched:
@@ -221,10 +224,17 @@ class Launcher:
         slot, limit_s = self._slot, min(RESTORED_S, self._kind.profile.boot_timeout_s)
         qemu = await self._enter(stack, template=template)
         qemu.log.restored()
-        with template.state.opened() as state:
-            await restore(qemu, state, timeout_s=limit_s)
-        async with control_port(slot.name, qemu.control) as control:
-            wrong_s = await control.tell(slot, self._network.network, limit_s)
+        try:
+            with template.state.opened() as state:
+                await restore(qemu, state, timeout_s=limit_s)
+            async with control_port(slot.name, qemu.control) as control:
+                wrong_s = await control.tell(slot, self._network.network, limit_s)
+        except MachineError as error:
+            with suppress(MachineError):
+                await qemu.qmp.status()
+            if died := await qemu.death():  # that is all that is wrong
+                raise died from error
+            raise
         log.debug("%s: from the template, its clock within %.3f s", slot.name, wrong_s)
         stack.callback(self._network.leases.forget, slot.mac)
         self._network.told(slot)
@@ -238,8 +248,8 @@ class Launcher:
         limit_s = self._kind.profile.boot_timeout_s
         nobody = nobodys_mac(self._network.network)
         async with AsyncExitStack() as stack:
-            # No engine adopts it: its fingerprint is that of no machine. And it does not boot before
-            # we listen: its word comes once, whoever held us up meanwhile.
+            # No engine adopts it: its fingerprint is that of no machine. And it boots only once we
+            # listen: its word comes once, whoever held us up meanwhile.
             qemu = await self._enter(
                 stack, mac=nobody, paused=True, memory=template.memory, fingerprint=""
             )
@@ -249,3 +259,8 @@ class Launcher:
                 await control.wait_ready(limit_s)
             with template.state.opened() as state:
                 await save(qemu, state, timeout_s=limit_s)
+
+
+def _killed(error: MachineError) -> bool:
+    """Whether a template has nothing to do with it."""
+    return isinstance(error, MachineDiedError) and error.killed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -135,7 +136,10 @@ class Qemu:
         return await self.process.stop(term_s=_TERM_S)
 
     def _death(self, ended: Exit) -> MachineDiedError:
-        return MachineDiedError(f"{self.name}: QEMU {ended}", console=self.console.tail())
+        killed = ended.code in (-signal.SIGKILL, -signal.SIGTERM)
+        return MachineDiedError(
+            f"{self.name}: QEMU {ended}", console=self.console.tail(), killed=killed
+        )
 
     async def let_go(self) -> None:
         """Let go of it; it runs on, and another engine can adopt it."""

@@ -13,14 +13,10 @@ import pytest
 from host_tools import fleet
 from test_session_manager import HEY, execute
 
-from taskgen import machine_launch
 from taskgen.binaries import Binaries
-from taskgen.errors import AdoptionError, SilentGuestError
+from taskgen.errors import AdoptionError
 from taskgen.host.qemu_command import Accelerator
-from taskgen.host.snapshot_drive import check_disks
 from taskgen.host.snapshot_store import SnapshotStore
-from taskgen.interfaces import FailureClass
-from taskgen.lifecycle import MachineState
 from taskgen.machine import Machine
 from taskgen.machine_kind import MachineKind
 from taskgen.machine_template import with_templates
@@ -272,105 +268,6 @@ def changed(program):
     program.write_bytes(program.read_bytes() + b"\0")
 
 
-def test_the_template_is_made_whatever_holds_the_engine_up(
-    profile, endless, tmp_path, monkeypatch
-):
-    async def held_up(qmp):
-        await check_disks(qmp)
-        if await qmp.status() == "running":  # longer than the guest needs to be ready
-            await asyncio.sleep(profile.boot_timeout_s / 2)
-
-    monkeypatch.setattr(machine_launch, "check_disks", held_up)
-
-    async def main():
-        async with (
-            templated(profile, endless, tmp_path) as (kind, *place),
-            machines(kind, *place, 1) as (machine,),
-        ):
-            assert machine.qemu.record.template
-
-    asyncio.run(main())
-
-
 async def rubbish(template):
     """Makes a template that no machine can go on from."""
     template.state.write(0, b"no state of any device")
-
-
-def test_a_machine_boots_where_the_template_is_of_no_use(profile, endless, tmp_path):
-    async def main():
-        async with templated(profile, endless, tmp_path) as (kind, *place):
-            bad = await kind.templates.get(rubbish)
-            async with machines(kind, *place, 2) as (machine,):
-                assert machine.qemu.record.template == ""
-                assert not [note for note in tmp_path.glob("*.json") if bad.tag in note.read_text()]
-                outcome = await execute(machine, HEY)
-                assert outcome.failure is None, outcome.reason
-                assert outcome.provenance["snapshot"]  # of its own, or of another template
-
-    asyncio.run(main())
-
-
-def test_a_machine_from_a_template_that_was_given_up_meanwhile_boots_for_its_next_run(
-    profile, endless, tmp_path
-):
-    async def fails(template):
-        raise SilentGuestError("taskgen-2: its control port is silent")
-
-    async def main():
-        async with (
-            templated(profile, endless, tmp_path) as (kind, *place),
-            machines(kind, *place, 1) as (machine,),
-        ):
-            await kind.templates.drop(await kind.templates.get(fails), "the image is another one")
-            assert await kind.templates.get(fails) is None
-            assert not kind.templates.exist
-            outcome = await execute(machine, HEY)
-            assert outcome.failure is None, outcome.reason
-            outcome = await execute(machine, HEY)
-            assert outcome.failure is None, outcome.reason
-            assert machine.qemu.record.template == ""
-
-    asyncio.run(main())
-
-
-def test_a_run_that_gets_no_machine_for_want_of_disk_fails_by_itself(profile, endless, tmp_path):
-    async def main():
-        async with (
-            templated(profile, endless, tmp_path) as (kind, directory, net),
-            machines(kind, directory, net, 1) as (machine,),
-        ):
-            assert (await execute(machine, HEY)).failure is None
-            # What cannot be written: the index of the boots, as on a full disk.
-            index = directory.consoles.of(machine.name).path / "boots.json.new"
-            index.mkdir()
-            outcome = await execute(machine, HEY)
-            assert outcome.failure is FailureClass.MACHINE
-            assert machine.name in outcome.reason
-            assert "boots.json" in outcome.reason
-            assert machine.state is MachineState.FAILED
-
-    asyncio.run(main())
-
-
-def test_a_guest_that_can_write_to_a_disk_has_no_template(profile, endless, tmp_path):
-    disk = Path("/run/state/disk.raw")
-    disk.write_bytes(bytes(1 << 20))
-    disk.chmod(0o666)
-    options = f"if=none,id=disk,format=raw,file={disk}"
-    drive = ("-drive", options, "-device", "virtio-blk-pci,drive=disk")
-    profile = replace(profile, arguments=(*profile.arguments, *drive))
-
-    async def main():
-        async with (
-            templated(profile, endless, tmp_path) as (kind, *place),
-            machines(kind, *place, 1) as (machine,),
-        ):
-            assert machine.qemu.record.template == ""
-            told = [problem.text for problem in kind.snapshots.problems.current]
-            assert any("template" in text and "can write to disk" in text for text in told)
-
-    try:
-        asyncio.run(main())
-    finally:
-        disk.unlink()
