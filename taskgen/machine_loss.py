@@ -102,6 +102,8 @@ class Loss:
             self.lose(error)
 
     def _blame_tap(self) -> None:  # comes too late, if QEMU has ended
+        if self._qemu and self._qemu.process.is_ending:
+            return  # that is why, and is about to be told
         self.lose(
             MachineError(
                 f"{self._name}: its tap {self._tap} is gone",

@@ -29,6 +29,8 @@ from taskgen.host.waiting import finish, in_thread
 
 log = logging.getLogger(__name__)
 
+_PF_EXITING = 0x4  # linux/sched.h
+
 _TAIL_BYTES = 4096
 _TAIL_LINES = 5
 
@@ -120,6 +122,17 @@ class Process:
     def is_stopped(self) -> bool:
         """Whether a signal or a debugger keeps it from going on."""
         return self.state in ("T", "t")
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is about to end, or has ended: nothing that it had need be there any more.
+
+        What it has open is closed by then, one thing after the other; only then its end is told.
+        """
+        with suppress(OSError):
+            text = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
+            return bool(int(text.rpartition(")")[2].split()[6]) & _PF_EXITING)
+        return True
 
     async def wait(self) -> Exit:
         """Wait for its end. Any number of waiters, and they may be cancelled.

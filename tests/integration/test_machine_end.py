@@ -14,8 +14,9 @@ from host_tools import fleet
 from pyroute2 import IPRoute
 from test_machine import exits, kind_of, run_of
 
-from taskgen import booting
+from taskgen import booting, machine_loss
 from taskgen.errors import AdoptionError, MachineError
+from taskgen.host import qemu
 from taskgen.host.origins import launched_from
 from taskgen.host.qmp import Qmp
 from taskgen.interfaces import FailureClass
@@ -237,6 +238,37 @@ def test_a_qemu_that_is_killed_in_mid_run_is_the_machines_failure(profile, netwo
         assert outcome.started_at > 0
 
     play(profile, network, scene)
+
+
+def test_a_qemu_that_takes_its_time_to_die_is_no_tap_that_somebody_deleted(
+    profile, network, monkeypatch
+):
+    """On a busy host the kernel tells of the tap's end long before that of its QEMU."""
+    monkeypatch.setattr(machine_loss, "TAP_S", 0.1)
+
+    async def scene(machine):
+        one = machine()
+        await one.start()
+        began, gone = asyncio.Event(), asyncio.Event()
+        machine.net.on_tap_gone(lambda tap: gone.set())
+        running = asyncio.create_task(execute(one, LONG, lambda event: began.set()))
+        await began.wait()
+        process, loop = one.qemu.process, asyncio.get_running_loop()
+        assert not process.is_ending
+        loop.remove_reader(process._pidfd)
+        os.kill(process.pid, signal.SIGKILL)
+        await gone.wait()
+        assert process.is_ending
+        loop.call_later(4 * machine_loss.TAP_S + qemu._ENDING_S, _hear_of_its_end, process)
+        outcome = await running
+        assert outcome.failure is FailureClass.MACHINE
+        assert "killed by SIGKILL" in outcome.reason
+
+    play(profile, network, scene)
+
+
+def _hear_of_its_end(process):
+    asyncio.get_running_loop().add_reader(process._pidfd, process._on_death)
 
 
 def test_what_happens_to_a_machine_that_has_nothing_to_do_is_noticed(profile, network):
