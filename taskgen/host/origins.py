@@ -62,7 +62,13 @@ async def emulator_version(emulator: str) -> str:
         raise HostError(f"{error.filename}: {error.strerror}") from error
     if known not in _versions:
         said = await output_of([emulator, "--version"])
-        _versions[known] = said.text.partition("\n")[0]
+        line = said.text.partition("\n")[0]
+        if said.exit.code != 0 or not line:  # in the midst of an upgrade: the next time it may
+            raise HostError(
+                f"{emulator} --version: {said.exit}: {line or 'it says nothing'}",
+                hint="can it be started by hand?",
+            )
+        _versions[known] = line
     return _versions[known]
 
 

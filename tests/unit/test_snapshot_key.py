@@ -8,6 +8,7 @@ import pytest
 
 from taskgen import assets
 from taskgen.binaries import Binaries
+from taskgen.errors import HostError
 from taskgen.host.qemu_command import Accelerator
 from taskgen.machine_kind import MachineKind
 from taskgen.profiles import load_profile
@@ -93,14 +94,32 @@ def test_the_same_content_in_another_file_of_that_name_has_the_same_key(kind, tm
     assert key(kind).sha256 == before.sha256
 
 
-def test_another_qemu_has_another_one(kind, tmp_path, monkeypatch):
-    before = key(kind)
+@pytest.fixture
+def fake_qemu(tmp_path, monkeypatch):
+    """Makes the QEMU that is found first: a shell script."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    qemu = tools / "qemu-system-x86_64"
-    qemu.write_text("#!/bin/sh\necho QEMU emulator version 99\n")
-    qemu.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+    def make(script):
+        qemu = tools / "qemu-system-x86_64"
+        qemu.write_text(f"#!/bin/sh\n{script}\n")
+        qemu.chmod(0o755)
+
+    return make
+
+
+def test_what_a_qemu_says_that_cannot_be_started_is_no_version(kind, tmp_path, fake_qemu):
+    fake_qemu(f"cat {tmp_path}/libfdt.so.1")
+    with pytest.raises(HostError, match="libfdt"):
+        key(kind)
+    (tmp_path / "libfdt.so.1").write_text("QEMU emulator version 98")
+    assert key(kind).facts["QEMU"] == "QEMU emulator version 98"
+
+
+def test_another_qemu_has_another_one(kind, fake_qemu):
+    before = key(kind)
+    fake_qemu("echo QEMU emulator version 99")
     after = key(kind)
     assert after.facts["QEMU"] == "QEMU emulator version 99"
     assert after.place == before.place
