@@ -164,6 +164,7 @@ class Place:
         self.forget()
         with suppress(OSError):
             os.truncate(self.file, 0)
+            os.lseek(self.file, 0, os.SEEK_SET)  # to look at what was there has moved on
 
     def close(self) -> None:
         """It is no longer ours; what is in it stays. May be called again."""

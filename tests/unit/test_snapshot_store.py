@@ -64,6 +64,16 @@ def test_a_state_that_was_not_kept_does_not_count(store):
     place.close()
 
 
+def test_what_is_written_in_the_place_of_a_broken_state_begins_at_its_start(store):
+    broken = save(store)
+    os.pwrite(broken.file, b"changed", 0)
+    broken.close()
+    place = store.take(KEY)
+    os.write(place.file, b"another")
+    assert os.pread(place.file, 100, 0) == b"another"
+    place.close()
+
+
 def test_files_are_for_nobody_else(store):
     save(store).close()
     assert store.path.stat().st_mode & 0o777 == 0o700
