@@ -151,8 +151,8 @@ class Engine:
                     self._tidy_soon()
                     if not await self._news(target, retire):
                         return
-                elif (ended := await self._execute(run, target)) is not None:
-                    settling.append(self._settle(ended))
+                else:
+                    settling += await self._execute(run, target)
                     await _settled(settling, at_most=UNSETTLED)
         finally:
             self.queue.leave(target)
@@ -202,12 +202,14 @@ class Engine:
             self.queue.join(target)
         return not (retire.is_set() or self.draining)
 
-    async def _execute(self, run: Run, target: Target) -> Run | None:
-        """Carry a run out; ``None`` if it was stopped, and is back in the queue."""
+    async def _execute(self, run: Run, target: Target) -> Settling:
+        """Carry a run out; its outcome, or none: it was stopped, and is back in the queue."""
         with log_fields(job=run.job_id, run=run.id):
-            return await self._carry_out(run, target)
+            ended = await self._carry_out(run, target)
+        return [] if ended is None else [self._settle(ended)]
 
     async def _carry_out(self, run: Run, target: Target) -> Run | None:
+        """A run with its outcome; ``None``: it was stopped."""
         handlers = self.audience.of(run)
 
         def emit(event: Event) -> None:

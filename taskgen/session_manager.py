@@ -138,7 +138,7 @@ class SessionManager:
         self._measure = measure
         self._origin = origin
         self.refused = False
-        self._last: tuple[str, Exchange] | None = None  # id of the run
+        self._last: tuple[str, Exchange] | None = None  # id of a run that was not through
 
     @property
     def name(self) -> str:
@@ -216,9 +216,11 @@ class SessionManager:
             boot.unsure.update(binary.name for binary in missing)
             self._note(boot)
         try:
-            return await exchange.perform()
+            outcome = await exchange.perform()
         finally:  # also of a run that is cancelled, because others will follow it
             self._account(exchange, missing)
+        self._last = None  # while there is nothing to do, its events need not be kept
+        return outcome
 
     def _account(self, exchange: Exchange, missing: list[Binary]) -> None:
         boot = self.boot

@@ -89,7 +89,8 @@ def test_during_a_restart_nothing_is_known(binaries, tmp_path):
 
 def test_a_run_that_is_broken_off_has_the_outcome_of_what_there_was(binaries):
     async def scene(manager):
-        slow = replace(one_run(), id="slow")
+        task = Task(pkg="hey", period=60_000, numberofjobs=2)
+        slow = replace(one_run(), id="slow", variant=TaskSet([task]).variants()[0])
         began = asyncio.Event()
         running = asyncio.create_task(manager.execute(slow, lambda event: began.set()))
         await began.wait()
