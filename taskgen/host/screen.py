@@ -15,8 +15,8 @@ import asyncio
 import os
 import re
 import tty
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -199,24 +199,34 @@ async def screen(name: str, inotify: Inotify) -> AsyncIterator[Screen]:
     """
     place = await directory()
     await in_thread(None, _free, place, name)
-    async with AsyncExitStack() as stack:
-        terminal, device = os.openpty()
-        stack.callback(os.close, terminal)
-        # Open as long as ours: without anybody at that end we would read errors.
-        stack.callback(os.close, device)
-        tty.setraw(device)
-        os.set_blocking(terminal, False)
+    with _terminal() as (terminal, device):
         argv = [
             *["screen", "-D", "-m"],  # detached, and our child: it does not fork
             *["-c", str(_RC), "-S", name, "-t", name],
             *[os.ttyname(device), _LINE],
         ]
-        stack.push_async_callback(_tidy, place, name)
-        process = await stack.enter_async_context(running(f"screen {name}", argv))
-        session = Session(process.pid, place / f"{process.pid}.{name}")
-        made = Screen(name, terminal, process, session)
-        stack.enter_context(inotify.watch(place, Change.ATTRIB, made.look))
-        yield made
+        try:
+            async with running(f"screen {name}", argv) as process:
+                session = Session(process.pid, place / f"{process.pid}.{name}")
+                made = Screen(name, terminal, process, session)
+                with inotify.watch(place, Change.ATTRIB, made.look):
+                    yield made
+        finally:  # one that was killed leaves its socket
+            await finish(in_thread(None, remove_dead, place, name))
+
+
+@contextmanager
+def _terminal() -> Iterator[tuple[int, int]]:
+    """Our end, which never blocks, and that of screen."""
+    terminal, device = os.openpty()
+    try:
+        tty.setraw(device)
+        os.set_blocking(terminal, False)
+        yield terminal, device
+    finally:
+        # Open as long as ours: without anybody at that end we would read errors.
+        os.close(device)
+        os.close(terminal)
 
 
 def _free(place: Path, name: str) -> None:
@@ -225,11 +235,6 @@ def _free(place: Path, name: str) -> None:
             f"there is a screen {living[0].path.name} already, which is not ours",
             hint=f"see it by screen -r {living[0].path.name}; once it is gone, ours comes",
         )
-
-
-async def _tidy(place: Path, name: str) -> None:
-    """One that was killed leaves its socket."""
-    await finish(in_thread(None, remove_dead, place, name))
 
 
 async def _possible(

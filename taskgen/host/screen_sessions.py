@@ -74,13 +74,16 @@ def sessions(place: Path, name: str) -> list[Session]:
 
     :param place: from :func:`directory`.
     """
-    pattern = re.compile(rf"(\d+)\.{re.escape(name)}")
     try:
         names = [path.name for path in place.iterdir()]
     except OSError:
         return []
-    found = (pattern.fullmatch(each) for each in names)
-    return [Session(int(each[1]), place / each[0]) for each in found if each]
+    found = (each.partition(".") for each in names)
+    return [
+        Session(int(pid), place / f"{pid}.{name}")
+        for pid, _, rest in found
+        if rest == name and pid.isascii() and pid.isdigit()
+    ]
 
 
 def remove_dead(place: Path, name: str) -> list[Session]:
