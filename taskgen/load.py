@@ -6,8 +6,6 @@ run has a :class:`Peak`, which remembers the most that there was at any time of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
@@ -85,16 +83,15 @@ class Load:
         self._capacity, self.placement = capacity, placement
         self._note()
 
-    @contextmanager
-    def machine(self, slot: int) -> Iterator[None]:
-        """There is a machine in this slot while in the block."""
+    def add(self, slot: int) -> None:
+        """There is a machine in this slot, until :meth:`remove`."""
         self._slots.add(slot)
         self._note()
-        try:
-            yield
-        finally:
-            self._slots.discard(slot)
-            self._peaks.pop(slot, None)
+
+    def remove(self, slot: int) -> None:
+        """There is no machine in this slot any more."""
+        self._slots.discard(slot)
+        self._peaks.pop(slot, None)
 
     def begin(self, slot: int) -> Peak:
         """Remember the most from now on, until the machine of this slot begins anew, or goes."""

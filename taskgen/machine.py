@@ -65,7 +65,6 @@ class Machine:
         self._network = network
         self._directory = directory
         self._troubles = {} if troubles is None else troubles
-        self._stack = AsyncExitStack()
         self._cpus = MachineCpus(slot.name, slot.number, load or Load(kind.demand))
         self._body = MachineBody(
             *(slot, kind, network, directory),
@@ -226,7 +225,7 @@ class Machine:
         if self._trouble and self._body.guest is not None:
             self._reason = await finish(self._body.guest.of_idle(self._trouble))
         self._life.to(MachineState.STOPPING)
-        await finish(self._stack.aclose())
+        await finish(self._end())
         self._life.to(MachineState.STOPPED)
 
     async def release(self) -> None:
@@ -241,8 +240,14 @@ class Machine:
 
     def _begin(self, state: MachineState) -> None:
         self._life.to(state)
-        self._stack.enter_context(self._cpus.present())
-        self._stack.push_async_callback(self._body.end)
+        self._cpus.come()
+
+    async def _end(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._cpus.go)
+            stack.push_async_callback(self._body.end)
+            if self._manager is not None:
+                await self._manager.close()
 
     def _note(self, boot: Boot) -> None:
         self._notes.write(boot)
@@ -261,7 +266,6 @@ class Machine:
             measure=self._cpus.measure,
             origin=lambda: self._body.origin,
         )
-        self._stack.push_async_callback(self._manager.close)
         self._life.to(MachineState.READY)
 
     def _run_is_over(self, *, sound: bool, reason: str = "") -> None:

@@ -6,7 +6,6 @@ A machine may have several, one after the other: see :meth:`MachineBody.restart`
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from taskgen.errors import HostError, MachineError
@@ -61,7 +60,6 @@ class MachineBody:
         self._troubles = troubles
         self._on_lost = on_lost
         self._loss: Loss | None = None
-        self._stack = AsyncExitStack()  # what goes when another QEMU comes in the place of this one
 
     @property
     def qemu(self) -> Qemu | None:
@@ -91,7 +89,7 @@ class MachineBody:
         :raises HostError: if the host lacks something.
         """
         try:
-            self.launched = await self._launcher.launch(self._stack, self._troubles)
+            self.launched = await self._launcher.launch(self._troubles)
         except OSError as error:  # a full disk, or the like: only this machine is lost by it
             raise HostError(f"{self._slot.name}: cannot be launched: {error}") from error
         launched()
@@ -110,7 +108,7 @@ class MachineBody:
         :raises MachineError: if it has ended, is not what :meth:`launch` would give, or its guest
             does not answer.
         """
-        self.launched = await self._launcher.adopt(self._stack, record)
+        self.launched = await self._launcher.adopt(record)
         await self._launcher.check(self.launched)
         guest, loss = self._watch(self.launched)
         return await loss.unless(self._begin(self.launched.qemu, guest.adopt))
@@ -151,11 +149,17 @@ class MachineBody:
 
     async def end(self) -> None:
         """End it, or let go of its QEMU if that is to be left running."""
-        self._network.let_tap_go(self._slot)
         try:
-            await self._stack.aclose()
+            await self._end_qemu()
         finally:
             self._launcher.close()
+
+    async def _end_qemu(self) -> None:
+        self._cpus.close()
+        guest, self.guest = self.guest, None
+        if guest is not None:
+            guest.close()
+        await self._launcher.end()
 
     @property
     def _another_is_better(self) -> bool:
@@ -173,9 +177,7 @@ class MachineBody:
         console = self.launched.qemu.console_hub
         console.expect_next()
         try:
-            self.guest = None
-            self._network.let_tap_go(self._slot)
-            await finish(self._stack.aclose())
+            await finish(self._end_qemu())
             return await self.launch(lambda: console.tell_next(self._console_hub))
         finally:
             console.tell_next(None)  # unless there is one
@@ -197,10 +199,8 @@ class MachineBody:
             loss=self._loss,
             on_lost=self._on_lost,
         )
-        self._stack.callback(self.guest.close)
         return self.guest, self._loss
 
     async def _begin(self, qemu: Qemu, get_ready: Callable[[], Awaitable[Session]]) -> Session:
-        self._stack.callback(self._cpus.close)
         await self._cpus.find(qemu)
         return await get_ready()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
 
@@ -38,9 +37,13 @@ class MachineCpus:
         """The cores that the vCPUs are pinned to, as ``0-2,5``; empty: the scheduler chooses."""
         return format_cpus(self._pinned or ())
 
-    def present(self) -> AbstractContextManager[None]:
-        """The machine counts while in the block."""
-        return self._load.machine(self._slot)
+    def come(self) -> None:
+        """The machine counts from now on."""
+        self._load.add(self._slot)
+
+    def go(self) -> None:
+        """The machine counts no more."""
+        self._load.remove(self._slot)
 
     async def find(self, qemu: Qemu) -> None:
         """Find the vCPUs, and put them where they belong.

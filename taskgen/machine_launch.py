@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, MutableMapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,14 +80,12 @@ class Launcher:
         self._network = network
         self._directory = directory
         self._saved: MachineSnapshot | None = None
+        self._qemu: Qemu | None = None  # to be ended
 
-    async def launch(
-        self, stack: AsyncExitStack, troubles: MutableMapping[int, Mapping[str, Any]]
-    ) -> Launched:
+    async def launch(self, troubles: MutableMapping[int, Mapping[str, Any]]) -> Launched:
         """A new QEMU, whose guest has only begun to boot, goes on from the template, or stands
-        still for its saved state.
+        still for its saved state. To be ended by :meth:`end`.
 
-        :param stack: it is ended with this, and its tap released.
         :param troubles: told what is wrong with one that does not start, by slot.
         :raises LaunchError: if QEMU does not start.
         :raises MachineDiedError: if it is killed before its guest goes on from the template.
@@ -96,14 +94,13 @@ class Launcher:
         """
         slot, templates = self._slot, self._kind.templates
         if templates:
-            async with templates.held(self._make) as template, AsyncExitStack() as attempt:
+            async with templates.held(self._make) as template:
                 try:
                     if template:
-                        qemu = await self._clone(attempt, template)
-                        stack.push_async_callback(attempt.pop_all().aclose)
-                        return Launched(qemu, template=template)
+                        return Launched(await self._clone(template), template=template)
                 except MachineError as error:
                     assert template, "it was tried"
+                    await self.end()
                     if _killed(error):
                         raise
                     await templates.drop(template, str(error))
@@ -111,7 +108,7 @@ class Launcher:
             await saved.find()
         paused = saved is not None and saved.snapshot is not None
         try:
-            qemu = await self._enter(stack, paused=paused)
+            qemu = await self._enter(paused=paused)
         except LaunchError as error:
             told, troubles[slot.number] = of_launch(error, slot.name)
             raise told from error
@@ -133,17 +130,15 @@ class Launcher:
         elif not _killed(error):
             await templates.drop(template, error.message)
 
-    async def adopt(self, stack: AsyncExitStack, record: MachineRecord) -> Launched:
+    async def adopt(self, record: MachineRecord) -> Launched:
         """The QEMU that an engine before us launched; whether it is of use, :meth:`check` tells.
+        To be ended by :meth:`end`; where it cannot be adopted, it is.
 
-        :param stack: it is ended with this, also where it cannot be adopted.
         :raises AdoptionError: if it has ended, or does not answer.
         """
         saved = None if record.template else self._snapshot()
-        if record.template:
-            stack.callback(self._network.leases.forget, self._slot.mac)
-        adopting = adopt(record, directory=self._directory, inotify=self._network.inotify)
-        return Launched(await stack.enter_async_context(adopting), saved)
+        self._qemu = await adopt(record, directory=self._directory, inotify=self._network.inotify)
+        return Launched(self._qemu, saved)
 
     async def check(self, launched: Launched) -> None:
         """Take over an adopted QEMU's tap.
@@ -164,6 +159,16 @@ class Launcher:
         if tag:
             self._network.told(slot)
 
+    async def end(self) -> None:
+        """End what there is, or let go of it if it is to be left running."""
+        self._network.let_tap_go(self._slot)  # before QEMU ends, and its tap with it
+        qemu, self._qemu = self._qemu, None
+        if qemu is None:
+            return
+        if qemu.record.template:
+            self._network.leases.forget(self._slot.mac)
+        await qemu.end()
+
     def close(self) -> None:
         """Give back what is held for the next launch; all that was launched has ended."""
         if self._saved:
@@ -178,7 +183,6 @@ class Launcher:
 
     async def _enter(
         self,
-        stack: AsyncExitStack,
         *,
         mac: str | None = None,
         paused: bool = False,
@@ -190,39 +194,39 @@ class Launcher:
         made_of = await launched_from(kind.profile)
         if template:  # its guest has booted before
             made_of["image_sha256"] = template.key.facts["image"]
-        tap = await self._network.open_tap(slot)
-        stack.enter_context(tap)
-        stack.callback(self._network.let_tap_go, slot)  # it is no loss where there is no QEMU
-        launching = launch(
-            kind.profile,
-            slot.name,
-            directory=self._directory,
-            accelerator=kind.accelerator,
-            inotify=self._network.inotify,
-            namespace=self._network.namespace,
-            tap=tap,
-            mac=mac or slot.mac,
-            user=kind.user,
-            icount=kind.icount,
-            paused=paused,
-            slot=slot.number,
-            fingerprint=kind.fingerprint(slot) if fingerprint is None else fingerprint,
-            memory=template.memory if template else memory,
-            template=template.tag if template else "",
-            template_saved_at=template.saved_at if template else None,
-            launched_from=made_of,
-        )
-        qemu = await stack.enter_async_context(launching)
-        stack.callback(self._network.let_tap_go, slot)  # before QEMU ends, and its tap with it
-        return qemu
+        with await self._network.open_tap(slot) as tap:
+            try:
+                self._qemu = await launch(
+                    kind.profile,
+                    slot.name,
+                    directory=self._directory,
+                    accelerator=kind.accelerator,
+                    inotify=self._network.inotify,
+                    namespace=self._network.namespace,
+                    tap=tap,
+                    mac=mac or slot.mac,
+                    user=kind.user,
+                    icount=kind.icount,
+                    paused=paused,
+                    slot=slot.number,
+                    fingerprint=kind.fingerprint(slot) if fingerprint is None else fingerprint,
+                    memory=template.memory if template else memory,
+                    template=template.tag if template else "",
+                    template_saved_at=template.saved_at if template else None,
+                    launched_from=made_of,
+                )
+            except BaseException:
+                self._network.let_tap_go(slot)  # it is no loss where there is no QEMU
+                raise
+        return self._qemu
 
-    async def _clone(self, stack: AsyncExitStack, template: Template) -> Qemu:
+    async def _clone(self, template: Template) -> Qemu:
         """A QEMU whose guest goes on from the template, and knows who it is.
 
         :raises MachineError: if anything of that fails.
         """
         slot, limit_s = self._slot, min(RESTORED_S, self._kind.profile.boot_timeout_s)
-        qemu = await self._enter(stack, template=template)
+        qemu = await self._enter(template=template)
         qemu.log.restored()
         try:
             with template.state.opened() as state:
@@ -236,7 +240,6 @@ class Launcher:
                 raise died from error
             raise
         log.debug("%s: from the template, its clock within %.3f s", slot.name, wrong_s)
-        stack.callback(self._network.leases.forget, slot.mac)
         self._network.told(slot)
         return qemu
 
@@ -247,11 +250,11 @@ class Launcher:
         """
         limit_s = self._kind.profile.boot_timeout_s
         nobody = nobodys_mac(self._network.network)
-        async with AsyncExitStack() as stack:
+        try:
             # No engine adopts it: its fingerprint is that of no machine. And it boots only once we
             # listen: its word comes once, whoever held us up meanwhile.
             qemu = await self._enter(
-                stack, mac=nobody, paused=True, memory=template.memory, fingerprint=""
+                mac=nobody, paused=True, memory=template.memory, fingerprint=""
             )
             await check_disks(qemu.qmp)
             async with control_port(self._slot.name, qemu.control) as control:
@@ -259,6 +262,8 @@ class Launcher:
                 await control.wait_ready(limit_s)
             with template.state.opened() as state:
                 await save(qemu, state, timeout_s=limit_s)
+        finally:
+            await self.end()
 
 
 def _killed(error: MachineError) -> bool:

@@ -176,7 +176,7 @@ async def _boots(profile: Profile, user: str | None) -> tuple[bool, str]:
     directory = FleetDirectory.create(name, kind=Kind.EMBEDDED, namespace="")
     try:
         with Inotify() as inotify:
-            async with launch(
+            async with await launch(
                 profile,
                 "probe",
                 directory=directory,

@@ -14,8 +14,8 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +47,9 @@ class ConsoleLog:
         self._saving = threading.Lock()
         self._tidying: asyncio.Task[None] | None = None
         self._news: asyncio.Event | None = None  # only where somebody waits for it
-        self._console: Console | None = None
+        self._console: Console | None = None  # that is recorded
+        self._times: TimesWriter | None = None
+        self._stop: Callable[[], object] = lambda: None  # the console tells us no more
 
     @property
     def name(self) -> str:
@@ -151,37 +153,39 @@ class ConsoleLog:
         except OSError as error:  # it is in memory, and on the disk with the next change
             log.warning("%s: %s", self.path, error.strerror)
 
-    @asynccontextmanager
-    async def recording(self, console: Console) -> AsyncIterator[None]:
-        """While in the block times are noted, and what is too much is dropped.
+    def record(self, console: Console) -> None:
+        """From now on times are noted, and what is too much is dropped, until :meth:`stop`.
 
         What came while nobody recorded is noted as such.
+
+        :raises HostError: if the console cannot be watched.
+        :raises OSError: if the times cannot be noted.
         """
         boot = self._boots[-1]
         times = TimesWriter(self.times(boot))
         try:
             _note_what_came_before(times, console.path, boot)
-
-            def heard(output: Output) -> None:
-                times.note(output)
-                self._wake()
-                if self._too_long(output.end, times):
-                    self._tidy_soon(times)
-
-            stop = console.on_output(heard)
-            self._console = console
-            try:
-                self._tidy_soon(times)
-                yield
-            finally:
-                console.look()
-                stop()
-                self._console = None
-                self._wake()
-                if self._tidying:
-                    await finish(self._tidying)
-        finally:
+            self._stop = console.on_output(self._heard)
+        except BaseException:
             times.close()
+            raise
+        self._console, self._times = console, times
+        self._tidy_soon(times)
+
+    async def stop(self) -> None:
+        """Note what has come, and no more. Nothing happens if nobody records."""
+        if self._console is None or self._times is None:
+            return
+        try:
+            self._console.look()
+            self._stop()
+            self._console = None
+            self._wake()
+            if self._tidying:
+                await finish(self._tidying)
+        finally:
+            self._times.close()
+            self._times = None
 
     async def tidy(self, times: TimesWriter | None = None) -> None:
         """Drop what is more than the limits."""
@@ -191,6 +195,13 @@ class ConsoleLog:
             await in_thread(None, self._drop, times)
         except OSError as error:
             log.warning("%s: cannot be shortened now: %s", self.path, error.strerror)
+
+    def _heard(self, output: Output) -> None:
+        assert self._times is not None, "it records"
+        self._times.note(output)
+        self._wake()
+        if self._too_long(output.end, self._times):
+            self._tidy_soon(self._times)
 
     def _tidy_soon(self, times: TimesWriter | None = None) -> None:
         if self._tidying is None or self._tidying.done():

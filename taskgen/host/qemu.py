@@ -6,8 +6,9 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Self
 
 from taskgen.errors import BootError, MachineDiedError, MachineError
 from taskgen.host.console import Console
@@ -17,6 +18,7 @@ from taskgen.host.inotify import Inotify
 from taskgen.host.process import Exit, Process
 from taskgen.host.qmp import Qmp
 from taskgen.host.records import MachineRecord
+from taskgen.host.waiting import finish
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ QMP = "qmp.sock"
 
 
 class Qemu:
-    """A running QEMU. Made by :mod:`taskgen.host.qemu_start`.
+    """A running QEMU. Made by :mod:`taskgen.host.qemu_start`, ended by :meth:`end`, or as an
+    asynchronous context manager.
 
     :ivar record: its name, profile, accelerator and UUID.
     :ivar qmp: its control connection.
@@ -48,7 +51,7 @@ class Qemu:
     :ivar console_hub: its serial line, for those who watch and type.
     :ivar control: the socket of its control port, if it has one.
     :ivar launched_at: ``time.monotonic()`` just before it was started.
-    :ivar left_running: set it to have it left running, with its files, when its block is left.
+    :ivar left_running: set it to have :meth:`end` leave it running, with its files.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Qemu:
         inotify: Inotify,
         launched_at: float,
     ) -> None:
+        self._directory = directory
         self.record = record
         self.process = process
         self.qmp = qmp
@@ -141,10 +145,33 @@ class Qemu:
             f"{self.name}: QEMU {ended}", console=self.console.tail(), killed=killed
         )
 
-    async def let_go(self) -> None:
-        """Let go of it; it runs on, and another engine can adopt it."""
+    async def end(self) -> None:
+        """Stop it, and leave nothing of it; or let it run on, for another engine to adopt it."""
+        if self.left_running and self.process.exit is None:
+            await finish(self._let_go())
+        else:
+            await finish(self._end())
+
+    async def _end(self) -> None:
+        # Made only now: to keep such a stack for each machine takes kilobytes.
+        async with AsyncExitStack() as stack:
+            stack.callback(self._directory.remove_machine, self.name)
+            stack.push_async_callback(self.process.stop)
+            stack.push_async_callback(self.log.stop)
+            stack.push_async_callback(self.qmp.close)
+            stack.push_async_callback(self.console_hub.close)
+            await self.stop()
+
+    async def _let_go(self) -> None:
         try:
             await self.console_hub.close()
             await self.qmp.close()
         finally:
             self.process.release()
+            await self.log.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.end()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 from taskgen.errors import AdoptionError, HostError, LaunchError, MachineError
 from taskgen.host import console_keys
@@ -27,7 +27,6 @@ from taskgen.host.waiting import finish
 from taskgen.profiles import Profile
 
 
-@asynccontextmanager
 async def launch(
     profile: Profile,
     name: str,
@@ -47,14 +46,14 @@ async def launch(
     template: str = "",
     template_saved_at: float | None = None,
     launched_from: Mapping[str, str] | None = None,
-) -> AsyncIterator[Qemu]:
-    """A running QEMU while in the block; its guest has only begun to boot on entry.
+) -> Qemu:
+    """A running QEMU, to be ended; its guest has only begun to boot.
 
     :param name: the machine's; its directory and record are made under it, and removed at the end.
     :param slot: for its record: the machine's number.
     :param fingerprint: for its record: tells machines that are not alike from each other.
     :param namespace: the network namespace that the process itself starts in.
-    :param tap: the machine's tap, with ``mac``; QEMU alone holds it on entry. ``None``: no network.
+    :param tap: the machine's tap, with ``mac``; QEMU alone holds it then. ``None``: no network.
     :param user: who QEMU runs as; ``None``: the caller.
     :param icount: virtual time, where the profile offers it.
     :param paused: the guest does not begin to boot: it is to go on from a saved state.
@@ -122,16 +121,17 @@ async def launch(
         except MachineError as error:
             ended = await process.stop(grace_s=1.0)  # it is ending by itself, as a rule
             raise LaunchError(f"{name}: QEMU did not start: {ended}") from error
+        stack.push_async_callback(qmp.close)
         qemu = Qemu(record, process, qmp, directory, inotify=inotify, launched_at=launched_at)
-        async with _controlled(stack, qemu):
-            yield qemu
+        _listen(qemu)
+        stack.pop_all()
+    return qemu
 
 
-@asynccontextmanager
 async def adopt(
     record: MachineRecord, *, directory: FleetDirectory, inotify: Inotify, timeout_s: float = 5.0
-) -> AsyncIterator[Qemu]:
-    """The QEMU that an engine before us launched, while in the block.
+) -> Qemu:
+    """The QEMU that an engine before us launched, to be ended.
 
     If that cannot be, it is ended, and nothing is left of it.
 
@@ -155,33 +155,24 @@ async def adopt(
         except MachineError as error:
             raise AdoptionError(f"{name} cannot be adopted: {error.message}") from error
         launched_at = time.monotonic() - (time.time() - record.created)
+        stack.push_async_callback(qmp.close)
         qemu = Qemu(record, process, qmp, directory, inotify=inotify, launched_at=launched_at)
-        async with _controlled(stack, qemu):
-            if (status := await _status(qemu)) != "running":
-                raise AdoptionError(f"{name} cannot be adopted: its guest is {status}")
-            yield qemu
-
-
-@asynccontextmanager
-async def _controlled(stack: AsyncExitStack, qemu: Qemu) -> AsyncIterator[None]:
-    """At the end it is stopped, or the stack is emptied and it runs on."""
-    recording = AsyncExitStack()
-    await recording.enter_async_context(qemu.log.recording(qemu.console))
-    stack.push_async_callback(recording.aclose)
-    qemu.qmp.on_event(lambda name, data: qemu.log.reset() if name == "RESET" else None)
-    stack.push_async_callback(qemu.qmp.close)
-    stack.push_async_callback(qemu.console_hub.close)
-    stack.push_async_callback(_stop, qemu)
-    qemu.process.on_end(lambda _: qemu.console_hub.end())
+        _listen(qemu)
+        stack.pop_all()
     try:
-        yield
-    finally:
-        if qemu.left_running and qemu.process.exit is None:
-            stack.pop_all()
-            try:
-                await finish(qemu.let_go())
-            finally:
-                await recording.aclose()
+        if (status := await _status(qemu)) != "running":
+            raise AdoptionError(f"{name} cannot be adopted: its guest is {status}")
+    except BaseException:
+        await qemu.end()
+        raise
+    return qemu
+
+
+def _listen(qemu: Qemu) -> None:
+    """To what it says of itself."""
+    qemu.log.record(qemu.console)
+    qemu.qmp.on_event(lambda name, data: qemu.log.reset() if name == "RESET" else None)
+    qemu.process.on_end(lambda _: qemu.console_hub.end())
 
 
 async def _status(qemu: Qemu) -> str:
@@ -189,10 +180,6 @@ async def _status(qemu: Qemu) -> str:
         return await qemu.qmp.status()
     except MachineError as error:
         raise AdoptionError(f"{qemu.name} cannot be adopted: {error.message}") from error
-
-
-async def _stop(qemu: Qemu) -> None:
-    await finish(qemu.stop())
 
 
 async def _end(process: Process) -> None:

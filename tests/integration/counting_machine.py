@@ -33,7 +33,7 @@ async def main(name, machines, boot_bytes=None):
 
 async def lives(directory, guest):
     with Inotify() as inotify:
-        async with launch(
+        async with await launch(
             guest,
             "taskgen-1",
             directory=directory,

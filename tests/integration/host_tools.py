@@ -47,7 +47,7 @@ async def lone_machine(profile, **options):
     """A machine without a network."""
     async with fleet_directory("") as directory:
         with Inotify() as inotify:
-            async with launch(
+            async with await launch(
                 profile,
                 "taskgen-1",
                 directory=directory,
@@ -62,7 +62,7 @@ async def lone_machine(profile, **options):
 async def machine(profile, directory, net, number=1):
     """A machine of a fleet."""
     slot = net.network.slot(number)
-    async with launch(
+    async with await launch(
         profile,
         slot.name,
         directory=directory,

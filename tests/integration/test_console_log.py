@@ -71,7 +71,7 @@ def test_a_log_is_whole_after_the_daemon_was_killed_and_another_went_on():
                             more.clear()
                             await more.wait()
                 [record] = directory.machine_records()
-                async with adopt(record, directory=directory, inotify=inotify) as qemu:
+                async with await adopt(record, directory=directory, inotify=inotify) as qemu:
                     adopted_ns = time.time_ns()
                     last = await counted(qemu, 20)
                     lines = await lines_of(log)
@@ -110,7 +110,7 @@ def test_a_log_is_bounded_while_no_daemon_lives_and_the_next_one_shows_the_newes
                 log = directory.consoles.of("taskgen-1")
                 assert log.boots[-1].kept_from > 250_000
                 [record] = directory.machine_records()
-                async with adopt(record, directory=directory, inotify=inotify) as qemu:
+                async with await adopt(record, directory=directory, inotify=inotify) as qemu:
                     await qemu.qmp.execute("stop")
                     lines = [line for line in await lines_of(log) if line.whole]
                     qemu.left_running = True

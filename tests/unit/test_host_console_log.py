@@ -41,8 +41,11 @@ class World:
             boot = self.log.boots[-1]
             console = Console(self.log.file(boot), inotify, first=boot.kept_from)
             with self.log.file(boot).open("ab", buffering=0) as self.file:
-                async with self.log.recording(console):
+                self.log.record(console)
+                try:
                     yield console
+                finally:
+                    await self.log.stop()
 
     async def say(self, data, console):
         """Print, as a guest does, and wait until it was heard."""
