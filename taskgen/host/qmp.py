@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 _CLOSE_S = 5.0
 
+#: The name of all clients. They only use it for a logger, and loggers stay for good.
+_LOGGER = "taskgen"
+
 #: Name of the event, its data.
 EventCallback = Callable[[str, Mapping[str, Any]], object]
 
@@ -46,7 +49,7 @@ class Qmp:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                client = await _greeted(name, path)
+                client = await _greeted(path)
         except TimeoutError as error:
             raise MachineError(f"{name}: QEMU did not answer within {timeout_s:g} s") from error
         except (QMPError, OSError) as error:
@@ -157,13 +160,13 @@ class Qmp:
             callback(name, data)
 
 
-async def _greeted(name: str, path: Path) -> QMPClient:
+async def _greeted(path: Path) -> QMPClient:
     """A client that has understood QEMU's greeting.
 
     What QEMU still has to say to the one before us comes first at times, and once only.
     """
     for again in (True, False):
-        client = QMPClient(name)
+        client = QMPClient(_LOGGER)
         client.logger.setLevel(logging.CRITICAL)  # what fails is raised, and told by who catches it
         try:
             await client.connect(str(path))
