@@ -47,12 +47,13 @@ class SlotScreen:
         self._console = console
         self._report = report
         self._rest = rest
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # while there is no machine
         self._failures = 0  # in a row
 
     def look(self) -> None:
         """There may be another machine, or none."""
-        self._changed.set()
+        if self._changed is not None:
+            self._changed.set()
 
     async def keep(self) -> None:
         """Have a session for whoever attaches, until cancelled; then there is none any more."""
@@ -112,5 +113,8 @@ class SlotScreen:
 
     async def _until_changed(self, session: Screen) -> None:
         """What is typed meanwhile is for no machine: the next one must not get it."""
-        self._changed.clear()
-        await first_of(self._changed.wait(), session.ignore_keys())
+        self._changed = asyncio.Event()
+        try:
+            await first_of(self._changed.wait(), session.ignore_keys())
+        finally:
+            self._changed = None

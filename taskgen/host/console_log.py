@@ -206,6 +206,11 @@ class ConsoleLog:
     def _tidy_soon(self, times: TimesWriter | None = None) -> None:
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self.tidy(times), name=f"{self.name}: console")
+            self._tidying.add_done_callback(self._tidied)
+
+    def _tidied(self, task: asyncio.Task[None]) -> None:
+        if self._tidying is task:
+            self._tidying = None
 
     def _too_long(self, end: int, times: TimesWriter) -> bool:
         too_long = end - self._boots[-1].kept_from > self._limits().boot_bytes
