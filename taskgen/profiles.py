@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +65,11 @@ class FaultPattern:
 
     def __post_init__(self) -> None:
         _check_pattern("console_faults", self.pattern)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """The pattern, compiled once for all machines."""
+        return re.compile(self.pattern)
 
 
 @dataclass(frozen=True, kw_only=True)

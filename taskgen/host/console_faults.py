@@ -7,7 +7,6 @@ is all that tells.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 
 from taskgen.diagnosis import ConsoleFault
@@ -44,7 +43,7 @@ class ConsoleFaults:
         past: bool = True,
     ) -> None:
         self._console = console
-        self._patterns = [(re.compile(each.pattern), each) for each in patterns]
+        self._patterns = patterns
         self._on_fatal = on_fatal
         self._seen: list[ConsoleFault] = []
         self._rest = b""
@@ -85,8 +84,8 @@ class ConsoleFaults:
             self._look_at(clean(line[:LINE]).strip())
 
     def _look_at(self, line: str) -> None:
-        for pattern, known in self._patterns:
-            if line and pattern.search(line):
+        for known in self._patterns:
+            if line and known.regex.search(line):
                 fault = ConsoleFault(line, known.meaning, known.fatal)
                 if len(self._seen) < REMEMBERED:
                     self._seen.append(fault)
