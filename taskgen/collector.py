@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from taskgen import heap
 
@@ -43,7 +42,7 @@ def settle() -> None:
     _process.settled = True
 
 
-class _Seldom:
+class _Seldom(AbstractContextManager[None]):
     """Counts who is inside, and remembers how it was before."""
 
     def __init__(self) -> None:
@@ -52,7 +51,7 @@ class _Seldom:
         self._before = (0, 0, 0)
         self.settled = False  # so that a look at everything is a short one
 
-    def enter(self) -> None:
+    def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
@@ -60,7 +59,7 @@ class _Seldom:
                 if 0 < self._before[0] < YOUNG:
                     gc.set_threshold(YOUNG, *self._before[1:])
 
-    def leave(self) -> None:
+    def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0 and gc.get_threshold() == (YOUNG, *self._before[1:]):
@@ -70,15 +69,10 @@ class _Seldom:
 _process = _Seldom()
 
 
-@contextmanager
-def seldom() -> Iterator[None]:
+def seldom() -> AbstractContextManager[None]:
     """Look for cycles seldom while anybody is in such a block, from whatever thread.
 
     It is the whole process that does so. A program that has set a rarer look itself, or none at
     all, keeps what it has set; so does one that sets it meanwhile.
     """
-    _process.enter()
-    try:
-        yield
-    finally:
-        _process.leave()
+    return _process
