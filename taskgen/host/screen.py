@@ -17,6 +17,7 @@ import re
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Screen:
         self._greeted = False
         self._changed = asyncio.Event()  # it may be attached, or no more
         self._viewer: Viewer | None = None  # as long as somebody is attached
+        self._passing: asyncio.Task[None] | None = None  # of keys, to the machine
         self._seen = 0  # offset behind what was shown of what the machine has printed
 
     def look(self) -> None:
@@ -108,16 +110,17 @@ class Screen:
         """Be the terminal of a machine, until its console is closed."""
         self._seen = 0
         stop = hub.on_close(self._changed.set)
+        self._await_keys(hub)
         try:
-            async with self._typing_on(hub):
-                while not hub.closed:
-                    self._changed.clear()
-                    if self._session.attached:
-                        await self._watch(hub)
-                    else:
-                        await self._changed.wait()
+            while not hub.closed:
+                self._changed.clear()
+                if self._session.attached:
+                    await self._watch(hub)
+                else:
+                    await self._changed.wait()
         finally:
             stop()
+            await self._stop_passing()
         await self.show(hub.rest(self._seen))
 
     async def _watch(self, hub: ConsoleHub) -> None:
@@ -149,32 +152,26 @@ class Screen:
                     return data
         return b""
 
-    @asynccontextmanager
-    async def _typing_on(self, hub: ConsoleHub) -> AsyncIterator[None]:
-        """What is typed goes to a machine while in the block; only then is there a task for it."""
-        loop = asyncio.get_running_loop()
-        passing: asyncio.Task[None] | None = None
+    def _await_keys(self, hub: ConsoleHub) -> None:
+        """What is typed goes to a machine; only then is there a task for it."""
+        asyncio.get_running_loop().add_reader(self._terminal, self._begin_to_pass, hub)
 
-        def begin() -> None:
-            nonlocal passing
-            loop.remove_reader(self._terminal)
-            passing = asyncio.create_task(self._pass_keys(hub), name=f"{self.name}: keys")
-            passing.add_done_callback(wait)
+    def _begin_to_pass(self, hub: ConsoleHub) -> None:
+        asyncio.get_running_loop().remove_reader(self._terminal)
+        self._passing = asyncio.create_task(self._pass_keys(hub), name=f"{self.name}: keys")
+        self._passing.add_done_callback(partial(self._passed, hub))
 
-        def wait(passed: asyncio.Task[None]) -> None:
-            if not passed.cancelled() and passed.exception() is None:
-                loop.add_reader(self._terminal, begin)
+    def _passed(self, hub: ConsoleHub, passed: asyncio.Task[None]) -> None:
+        if passed is self._passing and not passed.cancelled() and passed.exception() is None:
+            self._passing = None
+            self._await_keys(hub)
 
-        loop.add_reader(self._terminal, begin)
-        try:
-            yield
-        finally:
-            loop.remove_reader(self._terminal)
-            if passing is not None:
-                passing.remove_done_callback(wait)
-                passing.cancel()
-                await finish(asyncio.wait([passing]))
-                loop.remove_reader(self._terminal)  # it may have been through just then
+    async def _stop_passing(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._terminal)
+        passing, self._passing = self._passing, None
+        if passing is not None:
+            passing.cancel()
+            await finish(asyncio.wait([passing]))
 
     async def _pass_keys(self, hub: ConsoleHub) -> None:
         while keys := self._typed():
