@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any
 
 
@@ -23,34 +24,46 @@ async def first_of(*awaitables: Coroutine[Any, Any, object]) -> None:
         task.result()
 
 
-@asynccontextmanager
-async def cut_short(
+def cut_short(
     on_event: Callable[[Callable[[object], object]], Callable[[], object]],
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Do what is in the block until an event happens, or to its end; no task waits for the event.
 
     :param on_event: has the event call something with one argument, and returns what takes that
         away again.
     """
-    loop = asyncio.get_running_loop()
-    inside = True
+    return _CutShort(on_event)
 
-    def happened(_: object) -> None:
-        if inside:
-            limit.reschedule(loop.time())
 
-    stop = on_event(happened)
-    try:
-        async with asyncio.timeout(None) as limit:
-            try:
-                yield
-            finally:
-                inside = False
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    finally:
-        stop()
+class _CutShort(AbstractAsyncContextManager[None]):  # a generator would take twice the memory
+    def __init__(
+        self, on_event: Callable[[Callable[[object], object]], Callable[[], object]]
+    ) -> None:
+        self._on_event = on_event
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._inside = True
+        self._stop = self._on_event(self._happened)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._inside = False
+        self._stop()
+        try:
+            await self._limit.__aexit__(kind, error, traceback)
+        except TimeoutError:  # by the event
+            return True
+        return False
+
+    def _happened(self, _: object) -> None:
+        if self._inside:
+            self._limit.reschedule(asyncio.get_running_loop().time())
 
 
 class SharedWait:
