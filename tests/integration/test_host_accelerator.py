@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def verdict(profile, *args, **options):
     return asyncio.run(choose(profile, *args, user=None, **options))
 
 
-def test_a_real_boot_decides(profile, state, tmp_path):
+def test_a_real_boot_decides(profile, state, tmp_path, monkeypatch):
     # A copy: a build that goes on meanwhile would make it another question.
     copies = [shutil.copy2(path, tmp_path) for path in profile.image_files()]
     profile = replace(profile, kernel=Path(copies[0]), initrd=Path(copies[1]))
@@ -55,9 +54,8 @@ def test_a_real_boot_decides(profile, state, tmp_path):
         return
     found = verdict(profile)
     assert found.reason == "a guest boots with it" or found.accelerator is Accelerator.TCG
-    begun = time.monotonic()
+    monkeypatch.setattr(accelerator, "_boots", None)  # it is known now
     assert verdict(profile) == found
-    assert time.monotonic() - begun < 2
 
 
 def test_one_boot_for_all_who_ask(profile, state, boots):

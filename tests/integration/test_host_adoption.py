@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -115,7 +114,6 @@ def test_machine_bridge_server_and_lease_are_taken_over_as_they_are(
     slot, pid, bridge = network.slot(1), server_pid(), inside(bridge_index)
 
     async def main():
-        began = time.monotonic()
         async with next_daemon(network, machines, server=server) as (directory, net, [qemu]):
             assert directory.adopted
             assert directory.record.pid == os.getpid()
@@ -123,7 +121,6 @@ def test_machine_bridge_server_and_lease_are_taken_over_as_they_are(
             lease = await net.wait_lease(slot, 0.01)
             assert lease.address == slot.address
             assert await available(net, lease.address, LIMIT_S)
-            assert time.monotonic() - began < 2
             assert net.dhcp.process.pid == pid
             assert net.dhcp.process.adopted
             assert await net.namespace.run(bridge_index) == bridge
