@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from taskgen.booting import RESTORED_S
@@ -147,6 +147,8 @@ class Launcher:
         """
         slot, qemu, templates = self._slot, launched.qemu, self._kind.templates
         tag = qemu.record.template
+        if not qemu.record.fingerprint:
+            raise AdoptionError(f"{slot.name}: its launch was not finished")
         if (
             qemu.record.fingerprint != self._kind.fingerprint(slot)
             or qemu.record.launched_from != await launched_from(self._kind.profile)
@@ -226,7 +228,7 @@ class Launcher:
         :raises MachineError: if anything of that fails.
         """
         slot, limit_s = self._slot, min(RESTORED_S, self._kind.profile.boot_timeout_s)
-        qemu = await self._enter(template=template)
+        qemu = await self._enter(template=template, fingerprint="")
         qemu.log.restored()
         try:
             with template.state.opened() as state:
@@ -241,6 +243,9 @@ class Launcher:
             raise
         log.debug("%s: from the template, its clock within %.3f s", slot.name, wrong_s)
         self._network.told(slot)
+        # Only now can another engine adopt it: one that was not told would wait for that for good.
+        qemu.record = replace(qemu.record, fingerprint=self._kind.fingerprint(slot))
+        self._directory.note_machine(qemu.record)
         return qemu
 
     async def _make(self, template: Template) -> None:

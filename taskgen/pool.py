@@ -236,7 +236,9 @@ class Pool:
         }
         if self._draining:
             return [
-                Abandon(slot) if member.state in STARTING else Retire(slot)
+                Abandon(slot)
+                if member.state in (*STARTING, MachineState.ADOPTING)
+                else Retire(slot)
                 for slot, member in members.items()
                 if not member.retiring
             ]

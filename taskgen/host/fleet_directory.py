@@ -178,7 +178,7 @@ class FleetDirectory:
         if path.exists():
             raise FileExistsError(f"there is a machine {record.name!r} already: {path}")
         try:
-            write_json(self.machines / f"{record.name}.json", record)
+            self.note_machine(record)
             make_directory(path, 0o700)  # only now: no directory is ever without its record
             if owner:
                 os.chown(path, owner.uid, owner.gid)
@@ -186,6 +186,13 @@ class FleetDirectory:
             self.remove_machine(record.name)
             raise
         return path
+
+    def note_machine(self, record: MachineRecord) -> None:
+        """Note what is known of a machine by now.
+
+        :raises OSError: if that cannot be.
+        """
+        write_json(self.machines / f"{record.name}.json", record)
 
     def remove_machine(self, name: str) -> None:
         """Remove a machine's directory, then its record; its process has ended."""

@@ -107,6 +107,7 @@ class MachineRecord:
     :ivar uuid: on the command line of the machine's QEMU.
     :ivar slot: the machine's number; 0: it is none of a fleet's slots.
     :ivar fingerprint: of all that a machine is launched with; one that differs is not adopted.
+        Empty: it is not what it is to be yet.
     :ivar template: the saved state that its guest went on from; empty: it has booted.
     :ivar template_saved_at: when that was saved, seconds since the epoch.
     :ivar launched_from: what it was made of that can be another one for the next: see

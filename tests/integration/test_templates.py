@@ -15,6 +15,7 @@ from test_session_manager import HEY, execute
 
 from taskgen.binaries import Binaries
 from taskgen.errors import AdoptionError
+from taskgen.host.control_port import ControlPort
 from taskgen.host.qemu_command import Accelerator
 from taskgen.host.snapshot_store import SnapshotStore
 from taskgen.machine import Machine
@@ -214,6 +215,34 @@ def test_a_machine_of_the_template_is_adopted_with_the_address_that_it_was_told(
             other = Machine(net.network.slot(1), replace(kind, templates=None), net, directory)
             with pytest.raises(AdoptionError, match="not what would be launched now"):
                 await other.adopt(record)
+            await other.stop()
+            return pid
+
+    os.waitpid(asyncio.run(main()), 0)  # it is still our child
+
+
+def test_a_machine_that_was_not_told_yet_who_it_is_is_not_adopted(
+    profile, endless, tmp_path, monkeypatch
+):
+    told = ControlPort.tell
+
+    async def main():
+        async with templated(profile, endless, tmp_path) as (kind, directory, net):
+            noted = []
+
+            async def tell(*words):
+                noted.extend(directory.machine_records())
+                return await told(*words)
+
+            monkeypatch.setattr(ControlPort, "tell", tell)
+            slot = net.network.slot(1)
+            machine = Machine(slot, kind, net, directory)
+            await machine.start()
+            pid = machine.qemu.pid
+            await machine.release()
+            other = Machine(slot, kind, net, directory)
+            with pytest.raises(AdoptionError, match="taskgen-1: its launch was not finished"):
+                await other.adopt(noted[-1])
             await other.stop()
             return pid
 

@@ -207,6 +207,24 @@ def test_adopted_machines_that_have_nothing_to_do_wait_for_work_like_others():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_machine_that_is_being_adopted_is_not_waited_for_at_the_end(keep):
+    class Slow(World):
+        async def take_over(self, machine):
+            self.pool.drain()
+            await asyncio.Event().wait()
+
+    async def main():
+        world = await Slow.made_with(limit=1, keep=keep)
+        adopted(world, 1)
+        async with asyncio.timeout(60):
+            await world.run()
+        assert world.stopped == 1
+        assert world.released == (["taskgen-1"] if keep else [])
+
+    asyncio.run(main())
+
+
 def test_one_that_cannot_be_adopted_is_stopped_and_replaced_and_told():
     class Dead(World):
         async def take_over(self, machine):
