@@ -47,6 +47,7 @@ acceptance:
 
 soak: setup ## The long tests: storms, faults, installation from nothing
 	@./provision.sh --dev
+	@$(MAKE) --no-print-directory guest KERNEL=rt
 	@# Each in a process of its own: most make a network of their own around them and cannot leave it
 	@# again, others need the host's.
 	@failed=0; for file in tests/soak/test_*.py; do \

@@ -1,12 +1,10 @@
-"""The reference guest with the real-time kernel: built as the user builds it, then as any other."""
+"""The reference guest with the real-time kernel: ``make guest KERNEL=rt``, then as any other."""
 
 import asyncio
-import subprocess
 
 import pytest
 from world import network, no_leftovers, own_world
 
-from taskgen import assets
 from taskgen.audience import Audience
 from taskgen.engine import Engine
 from taskgen.events.handler import EventHandler
@@ -20,7 +18,7 @@ from taskgen.taskset import TaskSet
 
 __all__ = ["network", "no_leftovers", "own_world"]
 
-#: Its kernel boots slower than the cloud kernel, and is fetched first.
+#: Its kernel boots slower than the cloud kernel.
 PATIENCE_S = 900
 
 
@@ -36,15 +34,9 @@ class Origins(EventHandler):
         self.told.append((provenance.get("reset"), str(provenance.get("snapshot"))))
 
 
-@pytest.fixture(scope="module")
-def real_time():
-    """The profile, whose image is built where it is missing or old."""
-    subprocess.run(["make", "guest", "KERNEL=rt"], cwd=assets.root(), check=True)
-    return load_profile("linux-x86_64-rt")
-
-
 @pytest.mark.parametrize("templates", [True, False])
-def test_each_run_begins_from_a_saved_state(real_time, tmp_path, templates):
+def test_each_run_begins_from_a_saved_state(tmp_path, templates):
+    profile = load_profile("linux-x86_64-rt")  # built before: nothing can be fetched from in here
     settings = Settings(
         qemu=QemuSettings(accelerator="tcg"),
         run=RunSettings(reset=Reset.SNAPSHOT),
@@ -54,7 +46,7 @@ def test_each_run_begins_from_a_saved_state(real_time, tmp_path, templates):
     origins = Origins()
 
     async def main():
-        plan = FleetPlan(profile=real_time, settings=settings)
+        plan = FleetPlan(profile=profile, settings=settings)
         async with local_fleet(plan) as fleet, JobQueue.open(tmp_path / "queue.db") as queue:
             await queue.add(job)
             engine = Engine(queue, Audience([origins]))
