@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+import pytest
 from values import outcome
 
 from taskgen.queue import JobQueue
@@ -58,6 +59,12 @@ async def work_off(queue, target=TARGET):
         await queue.settle(ended(run))
         positions.append(run.variant.index)
     return positions
+
+
+@pytest.fixture(params=["file", "temporary"])
+def path(request, tmp_path):
+    """Where a queue is kept; ``None``: nowhere for long."""
+    return tmp_path / "queue.db" if request.param == "file" else None
 
 
 def with_queue(path, work, **keys):

@@ -11,6 +11,7 @@ from queue_tools import (
     ask,
     ended,
     everything,
+    path,
     sweep,
     with_queue,
     work_off,
@@ -21,10 +22,7 @@ from taskgen.errors import KeyReusedError, StateError
 from taskgen.interfaces import FailureClass
 from taskgen.queue import JobQueue, JobSpec
 
-
-@pytest.fixture(params=["file", "temporary"])
-def path(request, tmp_path):
-    return tmp_path / "queue.db" if request.param == "file" else None
+__all__ = ["path"]
 
 
 # Following.

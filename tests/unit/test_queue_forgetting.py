@@ -12,6 +12,7 @@ from queue_tools import (
     ask,
     ended,
     everything,
+    path,
     sweep,
     with_queue,
     work_off,
@@ -23,10 +24,7 @@ from taskgen.interfaces import FailureClass
 from taskgen.queue import JobSpec, JobState
 from taskgen.run_settings import ResultSettings
 
-
-@pytest.fixture(params=["file", "temporary"])
-def path(request, tmp_path):
-    return tmp_path / "queue.db" if request.param == "file" else None
+__all__ = ["path"]
 
 
 def test_only_what_has_ended_can_be_deleted(path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queue_tools import TARGET, FakeTarget, ask, ended, sweep, with_queue, work_off
+from queue_tools import TARGET, FakeTarget, ask, ended, path, sweep, with_queue, work_off
 from values import FakeVariants, activation, event, outcome
 
 from taskgen.errors import StateError, TaskSetError, UnknownJobError
@@ -17,10 +17,7 @@ from taskgen.taskset import TaskSet
 
 PERIODS_OF_10_TO_THE_12 = {"pkg": "hey", "period": range(1, 10**6 + 1)}
 
-
-@pytest.fixture(params=["file", "temporary"])
-def path(request, tmp_path):
-    return tmp_path / "queue.db" if request.param == "file" else None
+__all__ = ["path"]
 
 
 def test_variants_are_claimed_in_their_order(path):

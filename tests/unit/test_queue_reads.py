@@ -5,19 +5,17 @@ import threading
 from dataclasses import replace
 
 import pytest
-from queue_tools import TARGET, FakeTarget, ended, sweep, with_queue, work_off
+from queue_tools import TARGET, FakeTarget, ended, path, sweep, with_queue, work_off
 from values import FakeVariants, activation, event
 
 from taskgen.errors import QueueError, StateError, UnknownJobError, UnknownRunError
 from taskgen.interfaces import FailureClass
 from taskgen.queue import JobQueue, JobSpec, JobState, RunState
 
+__all__ = ["path"]
+
+
 DIGEST = "ab" * 32
-
-
-@pytest.fixture(params=["file", "temporary"])
-def path(request, tmp_path):
-    return tmp_path / "queue.db" if request.param == "file" else None
 
 
 def test_jobs_are_chosen_by_state_and_labels_page_by_page(path):

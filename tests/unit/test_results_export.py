@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 from pages import blocks
-from queue_tools import TARGET, FakeTarget, ended, sweep, with_queue, work_off
+from queue_tools import TARGET, FakeTarget, ended, path, sweep, with_queue, work_off
 from values import CONDITIONS, FakeVariant, activation, event
 
 from taskgen.errors import ConfigError, QueueError, UnknownJobError
@@ -26,6 +26,8 @@ from taskgen.results.export import Format, export, export_file
 from taskgen.results.rows import COLUMNS
 from taskgen.results.selection import Selection
 from taskgen.taskset import TaskSet
+
+__all__ = ["path"]
 
 
 class Own:
@@ -99,11 +101,6 @@ def files(tmp_path, runs):
 
 async def exported(queue, form, **chosen):
     return b"".join([chunk async for chunk in await export(queue, form, Selection(**chosen))])
-
-
-@pytest.fixture(params=["file", "temporary"])
-def path(request, tmp_path):
-    return tmp_path / "queue.db" if request.param == "file" else None
 
 
 def known(run):
