@@ -80,7 +80,7 @@ async def _reach(
             old = None if address else network.leases.since_forgotten(slot.mac)
             lease = address or await _lease(slot, profile, network, qemu)
             reached = f"it has a lease, {lease}, but does not answer there"
-            await network.correct_neighbour(slot, lease)
+            await network.tell_neighbour(slot, lease)
             limits = Limits(connect_s=limit_s)
             opening = Session.open(slot.name, lambda: connect(lease), limits=limits)
             session = await (_unless_silent(opening, profile, qemu) if old else opening)

@@ -133,7 +133,7 @@ async def _network(seen: Evidence, patient: Patient) -> Evidence:
     answers, (port, echo) = await asyncio.gather(
         _or_none(network.who_has(seen.lease)), _server(patient, seen.lease)
     )
-    await _or_none(network.correct_neighbour(slot, seen.lease))
+    await _or_none(network.tell_neighbour(slot, seen.lease))
     return replace(_answers(seen, answers), port=port, echo=echo)
 
 

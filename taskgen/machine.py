@@ -247,7 +247,8 @@ class Machine:
             stack.callback(self._cpus.go)
             stack.push_async_callback(self._body.end)
             if self._manager is not None:
-                await self._manager.close()
+                session = self._manager.session
+                await (session.close() if self.qemu.left_running else session.drop())
 
     def _note(self, boot: Boot) -> None:
         self._notes.write(boot)

@@ -172,7 +172,7 @@ class MachineBody:
         return bool(saved and saved.snapshot) and not self._kind.goes_back_in_place
 
     async def _replace(self, session: Session) -> Session:
-        await session.close()
+        await session.drop()
         assert self.launched is not None, "there is a session"
         console = self.launched.qemu.console_hub
         console.expect_next()

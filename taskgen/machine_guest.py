@@ -112,7 +112,7 @@ class Guest:
         :param session: the one with it; closed, whatever happens.
         :raises MachineError: if QEMU does not do it, or it does not get ready.
         """
-        await session.close()
+        await session.drop()
         self._restarting_since = time.monotonic()
         restored = await self._restored(self._saved) if self._saved else None
         if restored is None:

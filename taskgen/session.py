@@ -199,6 +199,7 @@ class Session:
 
         Whoever waits for something, now or later, gets a ``ConnectionLostError`` with ``reason``.
         """
+        self._wire.forget_at_end()
         self._wire.fail(ConnectionLostError(f"{self.target}: {reason}"))
 
     def events(self, *, timeout_s: float | None = None) -> AsyncIterator[Event | BadFrame]:
@@ -239,6 +240,14 @@ class Session:
             pass  # the rest is given up below
         finally:
             wire.abort()
+
+    async def drop(self) -> None:
+        """End it at once, because the target is about to be ended, or started anew. Never raises.
+
+        Nothing of it reaches whoever has the target's address then.
+        """
+        self.lose("the session was closed")
+        await asyncio.shield(self._wire.closed)
 
     async def finish(self) -> None:
         """Close, but let the target be done with it first: its server is free for others then.

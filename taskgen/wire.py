@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ from taskgen.protocol import (
 
 #: Unread items from which on the target has to wait, until half of them are read.
 INBOX_LIMIT = 10_000
+
+_FORGET = struct.pack("ii", 1, 0)  # struct linger: l_onoff, l_linger
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,16 @@ class Wire(asyncio.Protocol):
         self._end(ConnectionLostError(f"{self.target}: the session was closed"))
         if self._transport is not None:
             self._transport.close()
+
+    def forget_at_end(self) -> None:
+        """Have the kernel forget the connection as soon as it ends, with what is not written yet.
+
+        It tells the other side once. Else it would do so until that answers, and whoever has got
+        the other side's address by then would have to say that it knows of no connection.
+        """
+        if self._transport is not None and not self.closed.done():
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
 
     def end_writing(self) -> None:
         """Write what is left, then tell the other side that there will be no more."""

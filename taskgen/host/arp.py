@@ -63,27 +63,37 @@ async def who_has(
     return dict(answers)
 
 
-async def correct_neighbour(namespace: Namespace, network: Network, address: str, mac: str) -> bool:
-    """Have the kernel send to ``mac`` what is for ``address``, if it would send it elsewhere.
+async def tell_neighbour(namespace: Namespace, network: Network, address: str, mac: str) -> bool:
+    """Have the kernel send to ``mac`` what is for ``address``, and find out later if that is right.
 
-    :returns: whether its entry was wrong.
+    If it asks itself, and has done so before there was a guest to answer, it gives up just when
+    there is one, and refuses to connect.
+
+    :returns: whether it would have sent it to another.
     """
-    return await namespace.run(_correct, network.bridge, address, mac)
+    return await namespace.run(_tell, network.bridge, address, mac)
 
 
-def _correct(bridge: str, address: str, mac: str) -> bool:
+def _tell(bridge: str, address: str, mac: str) -> bool:
     try:
         index = socket.if_nametoindex(bridge)
         with IPRoute() as ipr:
-            # Not all of them: a fleet has one for each machine.
-            for entry in ipr.neigh("get", ifindex=index, dst=address):
-                known = entry.get_attr("NDA_LLADDR")
-                if known and known.lower() != mac.lower():
-                    ipr.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=_NUD_STALE)
-                    return True
+            known = _known(ipr, index, address)
+            ipr.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=_NUD_STALE)
+            return known not in (None, mac.lower())
     except (NetlinkError, OSError):
-        return False  # there is no entry, or the bridge is being made again and has none yet
-    return False
+        return False  # the bridge is being made again: there is none yet, or it is down
+
+
+def _known(ipr: IPRoute, index: int, address: str) -> str | None:
+    """Where the kernel would send what is for ``address``."""
+    try:
+        # Not all of them: a fleet has one for each machine.
+        (entry,) = ipr.neigh("get", ifindex=index, dst=address)
+    except NetlinkError:
+        return None  # there is no entry
+    known = entry.get_attr("NDA_LLADDR")
+    return known.lower() if known else None
 
 
 def _open(bridge: str) -> socket.socket:

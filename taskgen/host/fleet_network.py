@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from taskgen.diagnosis import Link
 from taskgen.errors import PrivilegeError
 from taskgen.host import netns
-from taskgen.host.arp import correct_neighbour, who_has
+from taskgen.host.arp import tell_neighbour, who_has
 from taskgen.host.bridge import Tap
 from taskgen.host.connect import BOOTING_S, connect, dial
 from taskgen.host.dhcp import DhcpServer, dhcp_server
@@ -105,12 +105,12 @@ class FleetNetwork:
         """
         return await who_has(self.namespace, self.network, address)
 
-    async def correct_neighbour(self, slot: Slot, address: str) -> None:
-        """Have what is for the slot's address go to the slot's machine.
+    async def tell_neighbour(self, slot: Slot, address: str) -> None:
+        """Have the kernel know that the slot's machine has the address.
 
-        The kernel may still know whoever had the address before.
+        It may still know whoever had it before, or have asked in vain before there was a guest.
         """
-        if await correct_neighbour(self.namespace, self.network, address, slot.mac):
+        if await tell_neighbour(self.namespace, self.network, address, slot.mac):
             log.warning("%s: the kernel had another MAC for %s: corrected", slot.name, address)
 
     async def wait_lease(self, slot: Slot, timeout_s: float) -> Lease:

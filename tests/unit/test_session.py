@@ -240,6 +240,7 @@ class Script(asyncio.Protocol):
 
     def __init__(self, answers):
         self.reads, self.answers, self.transport = [], list(answers), None
+        self.gone = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport):
         self.transport = transport
@@ -248,6 +249,9 @@ class Script(asyncio.Protocol):
         self.reads.append(data)
         if self.answers:
             self.transport.write(self.answers.pop(0))
+
+    def connection_lost(self, exc):
+        self.gone.set_result(exc)
 
 
 def scripted(answers, use, *, limits=LIMITS):
@@ -497,6 +501,35 @@ def test_after_close_nothing_works_and_closing_again_is_fine():
             session.start()
 
     on(use)
+
+
+async def lose(session):
+    session.lose("it was reset")
+
+
+@pytest.mark.parametrize(
+    ("end", "seen"),
+    [(Session.close, None), (Session.drop, ConnectionResetError), (lose, ConnectionResetError)],
+)
+def test_only_a_target_that_stays_is_told_again_and_again_that_the_session_has_ended(end, seen):
+    async def use(session, script):
+        await end(session)
+        assert not session.usable
+        return await script.gone
+
+    error = scripted([], use)
+    assert error is None if seen is None else isinstance(error, seen)
+
+
+def test_a_session_that_has_ended_can_be_dropped():
+    async def use(session, script):
+        await session.close()
+        await session.drop()
+        session.lose("it was reset")
+        with pytest.raises(ConnectionLostError, match="s: the session was closed"):
+            session.start()
+
+    scripted([], use)
 
 
 def test_close_writes_what_is_left_but_not_for_ever():
