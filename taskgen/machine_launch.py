@@ -13,6 +13,7 @@ from typing import Any
 
 from taskgen.booting import RESTORED_S
 from taskgen.errors import AdoptionError, LaunchError, MachineDiedError, MachineError
+from taskgen.host.bridge import Tap
 from taskgen.host.control_port import control_port
 from taskgen.host.fleet_directory import FleetDirectory
 from taskgen.host.fleet_network import FleetNetwork
@@ -81,6 +82,8 @@ class Launcher:
         self._directory = directory
         self._saved: MachineSnapshot | None = None
         self._qemu: Qemu | None = None  # to be ended
+        # Held until QEMU has ended: it would do that 15 ms later if its tap went with it.
+        self._tap: Tap | None = None
 
     async def launch(self, troubles: MutableMapping[int, Mapping[str, Any]]) -> Launched:
         """A new QEMU, whose guest has only begun to boot, goes on from the template, or stands
@@ -169,12 +172,20 @@ class Launcher:
             return
         if qemu.record.template:
             self._network.leases.forget(self._slot.mac)
-        await qemu.end()
+        try:
+            await qemu.end()
+        finally:
+            self._close_tap()
 
     def close(self) -> None:
         """Give back what is held for the next launch; all that was launched has ended."""
         if self._saved:
             self._saved.close()
+
+    def _close_tap(self) -> None:
+        tap, self._tap = self._tap, None
+        if tap:
+            self._network.close_tap(tap)
 
     def _snapshot(self) -> MachineSnapshot | None:
         kind = self._kind
@@ -198,6 +209,7 @@ class Launcher:
             made_of["image_sha256"] = template.key.facts["image"]
         with await self._network.open_tap(slot) as tap:
             try:
+                self._tap = tap.copy()
                 self._qemu = await launch(
                     kind.profile,
                     slot.name,
@@ -219,6 +231,7 @@ class Launcher:
                 )
             except BaseException:
                 self._network.let_tap_go(slot)  # it is no loss where there is no QEMU
+                self._close_tap()
                 raise
         return self._qemu
 

@@ -1,6 +1,6 @@
 """How a bridge is made, and taps that join machines to it. All of it in the namespace's thread.
 
-Taps are not persistent: they live as long as a descriptor of theirs, so as long as their QEMU.
+Taps are not persistent: they live as long as a descriptor of theirs, of QEMU or of the engine.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ class Tap:
 
     name: str
     fd: int
+
+    def copy(self) -> Tap:
+        """Another descriptor of it, to be closed as well."""
+        return Tap(self.name, os.dup(self.fd))
 
     def close(self) -> None:
         """Close this copy. May be called again."""

@@ -85,6 +85,10 @@ class FleetNetwork:
         """
         self._links.let_tap_go(slot)
 
+    def close_tap(self, tap: Tap) -> None:
+        """Close what may be the last copy of a slot's tap, and let it go; nobody waits for that."""
+        self._links.close_tap(tap)
+
     def on_tap_gone(self, callback: Callable[[str], object]) -> None:
         """Call ``callback`` with the name of each tap that goes though nobody let it go, once.
 

@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
 from taskgen.diagnosis import Link
-from taskgen.errors import HostError
+from taskgen.errors import HostError, NamespaceBusyError
 from taskgen.host.bridge import Tap, delete_bridges
 from taskgen.host.lan import Wiring
 from taskgen.host.link_events import link_events
 from taskgen.host.links import Findings, Links
 from taskgen.host.netns import Namespace
 from taskgen.host.uplink import Uplink, delete_macvlan
-from taskgen.host.waiting import finish
+from taskgen.host.waiting import finish, in_thread
 from taskgen.problems import Problems
 from taskgen.slots import Network, Slot
 
@@ -50,6 +50,7 @@ class LinkKeeper:
         self._which: set[int] | None = None  # links of ours that may have changed; None: all may
         self._failures = 0
         self._uplink_failures = 0
+        self._closing: dict[str, asyncio.Task[None]] = {}
         self._on_gone: list[Callable[[str], object]] = []
         self._on_remade: list[Callable[[], object]] = []
 
@@ -69,7 +70,15 @@ class LinkKeeper:
             self._links.let_tap_go(tap.name)
             tap.close()
 
-        tap = await self._namespace.run(self._links.open_tap, slot.tap, undo=undo)
+        while True:
+            closing = self._closing.get(slot.tap)
+            try:
+                tap = await self._namespace.run(self._links.open_tap, slot.tap, undo=undo)
+                break
+            except NamespaceBusyError:
+                if closing is None:
+                    raise
+                await asyncio.wait([closing])  # the slot's last one is only about to go
         # What the kernel told of it before we knew its index was nothing to us.
         self._look_at(self._links.taps(slot.tap))
         return tap
@@ -91,6 +100,22 @@ class LinkKeeper:
     def let_tap_go(self, slot: Slot) -> None:
         """The slot's tap may go from now on, and nobody needs to hear of it. May be repeated."""
         self._links.let_tap_go(slot.tap)
+
+    def close_tap(self, tap: Tap) -> None:
+        """Close what may be a tap's last copy; it may go. Does not wait for that.
+
+        The kernel takes the tap away within a millisecond, but comes back only when all CPUs have
+        forgotten it, which takes some 15 ms.
+        """
+        self._links.let_tap_go(tap.name)
+        closing = asyncio.create_task(in_thread(None, tap.close), name=f"close {tap.name}")
+        self._closing[tap.name] = closing
+        closing.add_done_callback(lambda _: self._closing.pop(tap.name, None))
+
+    async def closed(self) -> None:
+        """Wait until all taps are gone that were to be closed."""
+        while self._closing:
+            await asyncio.wait(self._closing.values())
 
     def on_tap_gone(self, callback: Callable[[str], object]) -> None:
         """Call ``callback`` with the name of each tap that goes though nobody let it go, once."""
@@ -227,6 +252,7 @@ async def fleet_links(
             finally:
                 keeper.cancel()
                 await finish(asyncio.wait([keeper]))
+                await finish(made.closed())
     finally:
         if not keep():
             await finish(namespace.run(delete_bridges, mark))

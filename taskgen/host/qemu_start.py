@@ -53,7 +53,7 @@ async def launch(
     :param slot: for its record: the machine's number.
     :param fingerprint: for its record: tells machines that are not alike from each other.
     :param namespace: the network namespace that the process itself starts in.
-    :param tap: the machine's tap, with ``mac``; QEMU alone holds it then. ``None``: no network.
+    :param tap: the machine's tap, with ``mac``; our copy is closed then. ``None``: no network.
     :param user: who QEMU runs as; ``None``: the caller.
     :param icount: virtual time, where the profile offers it.
     :param paused: the guest does not begin to boot: it is to go on from a saved state.
@@ -115,7 +115,7 @@ async def launch(
             )
         stack.push_async_callback(_end, process)
         if tap:
-            tap.close()  # from now on it goes when QEMU goes
+            tap.close()
         try:
             qmp = await Qmp.connect(name, home / QMP)
         except MachineError as error:
