@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -10,7 +11,10 @@ from host_tools import available, dhcp_exchange, fleet, machine
 from pyroute2 import IPRoute
 from pyroute2 import netns as pyroute2_netns
 
+from taskgen.diagnosis import Link
+from taskgen.errors import NamespaceBusyError
 from taskgen.host import netns
+from taskgen.host.bridge import Tap
 from taskgen.problems import Problems
 from taskgen.settings import DhcpChoice
 
@@ -311,5 +315,31 @@ def test_the_servers_log_does_not_grow_for_ever(network, server):
                 assert log.stat().st_size < 10_000
                 assert await asks(net, slot, tap)
                 assert "DHCPACK" in log.read_text()
+
+    asyncio.run(main())
+
+
+def test_a_tap_can_be_made_anew_while_its_last_copy_is_being_closed(network, monkeypatch):
+    close, closing = Tap.close, threading.Event()
+
+    def close_late(tap):
+        if threading.current_thread() is not threading.main_thread():
+            closing.wait(LIMIT_S)
+        close(tap)
+
+    async def main():
+        async with watched(network) as (_, net, _):
+            slot = network.slot(1)
+            with await net.open_tap(slot) as tap:
+                last = tap.copy()
+            assert await net.link(slot) is Link.UP
+            monkeypatch.setattr(Tap, "close", close_late)
+            net.close_tap(last)
+            opening = asyncio.create_task(net.open_tap(slot))
+            asyncio.get_running_loop().call_later(0.2, closing.set)
+            with await opening as tap:
+                assert await asks(net, slot, tap)
+            with await net.open_tap(slot), pytest.raises(NamespaceBusyError):
+                await net.open_tap(slot)
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ from pyroute2 import IPRoute
 from test_machine import exits, kind_of, run_of
 
 from taskgen import booting, machine_loss
+from taskgen.diagnosis import Link
 from taskgen.errors import AdoptionError, MachineError
 from taskgen.host import qemu
 from taskgen.host.origins import launched_from
@@ -243,7 +244,7 @@ def test_a_qemu_that_is_killed_in_mid_run_is_the_machines_failure(profile, netwo
 def test_a_qemu_that_takes_its_time_to_die_is_no_tap_that_somebody_deleted(
     profile, network, monkeypatch
 ):
-    """On a busy host the kernel tells of the tap's end long before that of its QEMU."""
+    """On a busy host the kernel tells long before of the end of its tap, if that goes with it."""
     monkeypatch.setattr(machine_loss, "TAP_S", 0.1)
 
     async def scene(machine):
@@ -257,6 +258,7 @@ def test_a_qemu_that_takes_its_time_to_die_is_no_tap_that_somebody_deleted(
         assert not process.is_ending
         loop.remove_reader(process._pidfd)
         os.kill(process.pid, signal.SIGKILL)
+        await machine.net.namespace.run(delete_tap)  # ours does not go with it
         await gone.wait()
         assert process.is_ending
         loop.call_later(4 * machine_loss.TAP_S + qemu._ENDING_S, _hear_of_its_end, process)
@@ -269,6 +271,27 @@ def test_a_qemu_that_takes_its_time_to_die_is_no_tap_that_somebody_deleted(
 
 def _hear_of_its_end(process):
     asyncio.get_running_loop().add_reader(process._pidfd, process._on_death)
+
+
+def test_the_end_of_qemu_is_told_before_its_tap_is_gone(profile, network):
+    """The kernel needs longer for that than for the rest of a QEMU."""
+
+    async def scene(machine):
+        one, slot = machine(), network.slot(1)
+        gone = []
+        machine.net.on_tap_gone(gone.append)
+        await one.start()
+        os.kill(one.qemu.pid, signal.SIGKILL)
+        await failed(one)
+        assert await machine.net.link(slot) is Link.UP
+        await one.stop()
+        again = machine()
+        await again.start()  # in the same slot, with another tap of the same name
+        assert await machine.net.link(slot) is Link.UP
+        assert (await execute(again)).failure is None
+        assert gone == []
+
+    play(profile, network, scene)
 
 
 def test_what_happens_to_a_machine_that_has_nothing_to_do_is_noticed(profile, network):
