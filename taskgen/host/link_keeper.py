@@ -50,7 +50,7 @@ class LinkKeeper:
         self._which: set[int] | None = None  # links of ours that may have changed; None: all may
         self._failures = 0
         self._uplink_failures = 0
-        self._closing: dict[str, asyncio.Task[None]] = {}
+        self._closing: dict[asyncio.Task[None], str] = {}  # the name of the tap that goes
         self._on_gone: list[Callable[[str], object]] = []
         self._on_remade: list[Callable[[], object]] = []
 
@@ -71,14 +71,14 @@ class LinkKeeper:
             tap.close()
 
         while True:
-            closing = self._closing.get(slot.tap)
+            closing = [task for task, name in self._closing.items() if name == slot.tap]
             try:
                 tap = await self._namespace.run(self._links.open_tap, slot.tap, undo=undo)
                 break
             except NamespaceBusyError:
-                if closing is None:
+                if not closing:
                     raise
-                await asyncio.wait([closing])  # the slot's last one is only about to go
+                await asyncio.wait(closing)  # the slot's last one is only about to go
         # What the kernel told of it before we knew its index was nothing to us.
         self._look_at(self._links.taps(slot.tap))
         return tap
@@ -109,13 +109,13 @@ class LinkKeeper:
         """
         self._links.let_tap_go(tap.name)
         closing = asyncio.create_task(in_thread(None, tap.close), name=f"close {tap.name}")
-        self._closing[tap.name] = closing
-        closing.add_done_callback(lambda _: self._closing.pop(tap.name, None))
+        self._closing[closing] = tap.name
+        closing.add_done_callback(self._closing.pop)
 
     async def closed(self) -> None:
         """Wait until all taps are gone that were to be closed."""
         while self._closing:
-            await asyncio.wait(self._closing.values())
+            await asyncio.wait(tuple(self._closing))
 
     def on_tap_gone(self, callback: Callable[[str], object]) -> None:
         """Call ``callback`` with the name of each tap that goes though nobody let it go, once."""

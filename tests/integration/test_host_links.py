@@ -343,3 +343,31 @@ def test_a_tap_can_be_made_anew_while_its_last_copy_is_being_closed(network, mon
                 await net.open_tap(slot)
 
     asyncio.run(main())
+
+
+def test_the_fleet_ends_only_when_all_taps_are_closed_that_were_to_be(network, monkeypatch):
+    close, closed = Tap.close, []
+    forgotten = [threading.Event(), threading.Event()]
+
+    def close_slowly(tap):
+        """The tap goes at once, but not all CPUs know of it."""
+        close(tap)
+        if threading.current_thread() is not threading.main_thread():
+            assert waits.pop(0).wait(LIMIT_S)
+            closed.append(tap.name)
+
+    waits = list(forgotten)
+
+    async def main():
+        async with watched(network) as (_, net, _):
+            monkeypatch.setattr(Tap, "close", close_slowly)
+            for _ in range(2):
+                async with asyncio.timeout(LIMIT_S):
+                    with await net.open_tap(network.slot(1)) as tap:
+                        last = tap.copy()
+                net.close_tap(last)
+            for event, delay_s in zip(forgotten, (0.5, 0.1), strict=True):
+                asyncio.get_running_loop().call_later(delay_s, event.set)
+        assert closed == ["taskgen1", "taskgen1"]
+
+    asyncio.run(main())
