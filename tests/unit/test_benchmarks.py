@@ -153,6 +153,34 @@ def test_a_script_in_the_background_of_a_shell_is_ended_in_order_too(number):
     assert process.returncode == 130
 
 
+def test_a_script_that_is_told_twice_to_stop_goes_on_cleaning_up():
+    code = (
+        "import sys, time\n"
+        "from benchmarks.tools.stopping import stopping_in_order\n"
+        "with stopping_in_order():\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(1000)\n"
+        "    finally:\n"
+        "        print('cleaning up', flush=True)\n"
+        "        sys.stdin.readline()\n"
+        "        print('cleaned up', flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=assets.root(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.stdout.readline() == "cleaning up\n"
+        process.terminate()  # timeout(1) tells the whole group, and so do we: it hears it twice
+        assert process.communicate("go on\n", timeout=60) == ("cleaned up\n", None)
+    assert process.returncode == 130
+
+
 def test_our_scripts_are_found_and_helpers_are_not_among_them():
     questions = {"ready", "restore", "dead_time", "memory", "idle", "recovery", "whole"}
     assert questions | {"adopt", "daemon", "engine", "variants"} == set(runner.scripts())
