@@ -4,8 +4,10 @@ import asyncio
 import gc
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
 from world import network, no_leftovers, own_world, profile
 
@@ -32,6 +34,10 @@ EVERY = 10
 #: What memory may differ by: 2 KiB for each of a thousand runs would be a leak. Objects count, too:
 #: a few that each run leaves show sooner there than in memory that is used again in pieces.
 NOISE_KB, OBJECTS = 1000, 500
+
+
+#: Threads that the loop may have for what would block it.
+THREADS = 6
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,14 @@ class Watch(EventHandler):
             print(self.samples[-1], flush=True)
 
 
+async def have_all_threads():
+    """The loop makes another one whenever none is free, up to a bound: that is no leak, even if it
+    comes late."""
+    loop, met = asyncio.get_running_loop(), Barrier(THREADS)
+    loop.set_default_executor(ThreadPoolExecutor(THREADS))
+    await asyncio.gather(*(loop.run_in_executor(None, met.wait) for _ in range(THREADS)))
+
+
 def watched(profile, path, *, runs, icount, templates):
     """What a fleet of one machine was seen to have while it carried out a job."""
     settings = Settings(
@@ -117,6 +131,7 @@ def watched(profile, path, *, runs, icount, templates):
     watch = Watch()
 
     async def main():
+        await have_all_threads()
         async with local_fleet(plan) as fleet, JobQueue.open(path / "queue.db") as queue:
             await queue.add(job)
             engine = Engine(queue, Audience([watch]))
