@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -243,12 +242,10 @@ class Machine:
         self._cpus.come()
 
     async def _end(self) -> None:
-        async with AsyncExitStack() as stack:
-            stack.callback(self._cpus.go)
-            stack.push_async_callback(self._body.end)
-            if self._manager is not None:
-                session = self._manager.session
-                await (session.close() if self.qemu.left_running else session.drop())
+        try:
+            await self._body.end()
+        finally:
+            self._cpus.go()
 
     def _note(self, boot: Boot) -> None:
         self._notes.write(boot)

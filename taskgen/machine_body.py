@@ -128,9 +128,9 @@ class MachineBody:
             session = await self.guest.restart(session)
             if self.as_saved:
                 return session
-        session = await self._replace(session)
+        session = await self._replace()
         if not self.as_saved:  # it had to boot after all, and was saved anew
-            session = await self._replace(session)
+            session = await self._replace()
         return session
 
     async def unless_lost(self, work: Coroutine[Any, Any, T]) -> T:
@@ -158,7 +158,7 @@ class MachineBody:
         self._cpus.close()
         guest, self.guest = self.guest, None
         if guest is not None:
-            guest.close()
+            await guest.close()
         await self._launcher.end()
 
     @property
@@ -171,8 +171,7 @@ class MachineBody:
             return True
         return bool(saved and saved.snapshot) and not self._kind.goes_back_in_place
 
-    async def _replace(self, session: Session) -> Session:
-        await session.drop()
+    async def _replace(self) -> Session:
         assert self.launched is not None, "there is a session"
         console = self.launched.qemu.console_hub
         console.expect_next()

@@ -155,10 +155,13 @@ class Guest:
         """
         return await self._doctor.of_idle(trouble, self.session)
 
-    def close(self) -> None:
-        """Watch it no more."""
+    async def close(self) -> None:
+        """Watch it no more, and end the session with it, whoever has that."""
         self._loss.let_go()
         self._doctor.close()
+        session, self.session = self.session, None
+        if session is not None:
+            await (session.close() if self._qemu.left_running else session.drop())
 
     async def _ready(self, *, adopted: bool = False) -> Session:
         return await self._confined(

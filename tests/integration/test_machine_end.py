@@ -3,10 +3,13 @@
 import asyncio
 import os
 import signal
+import socket
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import IPv4Address
+from stat import S_ISSOCK
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +26,7 @@ from taskgen.host.qmp import Qmp
 from taskgen.interfaces import FailureClass
 from taskgen.lifecycle import MachineState
 from taskgen.machine import Machine
+from taskgen.machine_guest import Guest
 from taskgen.task import Task
 
 HEY = {"pkg": "hey", "period": 50, "numberofjobs": 2}
@@ -292,6 +296,42 @@ def test_the_end_of_qemu_is_told_before_its_tap_is_gone(profile, network):
         assert gone == []
 
     play(profile, network, scene)
+
+
+def test_a_start_that_is_cancelled_as_its_session_opens_leaves_no_connection(
+    profile, network, monkeypatch
+):
+    start, opened = Guest.start, []
+
+    async def scene(machine):
+        one = machine()
+
+        async def start_and_cancel(guest):
+            opened.append(await start(guest))
+            starting.cancel()
+            return opened[0]
+
+        monkeypatch.setattr(Guest, "start", start_and_cancel)
+        starting = asyncio.create_task(one.start())
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        os.kill(one.qemu.pid, signal.SIGKILL)  # so it cannot tell of its end itself
+        await one.stop()
+        assert not opened[0].usable
+        assert all(taken != network.slot(1).address for taken in connected())
+
+    play(profile, network, scene)
+
+
+def connected():
+    """The other ends of this process's TCP connections."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        if os.path.exists(f"/proc/self/fd/{name}") and S_ISSOCK(os.fstat(int(name)).st_mode):
+            with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as sock:
+                if sock.family == socket.AF_INET:
+                    found.append(IPv4Address(sock.getpeername()[0]))
+    return found
 
 
 def test_what_happens_to_a_machine_that_has_nothing_to_do_is_noticed(profile, network):
